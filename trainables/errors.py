@@ -1,0 +1,39 @@
+"""What a user is told when something is wrong, and a way to tell everything at once.
+
+A message says what was found, what was expected and what to do. The commands print a :class:`UserError` without a traceback;
+any other exception is a bug of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something the user can mend: a wrong setting, an unreadable corpus, a missing resource."""
+
+
+class Faults:
+    """Collects every fault of an input, so that the user mends them in one go.
+
+    >>> faults = Faults("corpus 'mdd'")
+    >>> faults.add("column 'speaker' is missing; add it")
+    >>> faults.raise_if_any()
+    Traceback (most recent call last):
+    trainables.errors.UserError: 1 fault in corpus 'mdd':
+      - column 'speaker' is missing; add it
+    """
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.messages: list[str] = []
+
+    def add(self, message: str) -> None:
+        """Remember one fault; the same message is kept once."""
+        if message not in self.messages:
+            self.messages.append(message)
+
+    def raise_if_any(self) -> None:
+        """Raise :class:`UserError` listing every fault, if there is any."""
+        if self.messages:
+            noun = "fault" if len(self.messages) == 1 else "faults"
+            listing = "\n".join(f"  - {message}" for message in self.messages)
+            raise UserError(f"{len(self.messages)} {noun} in {self.where}:\n{listing}")

@@ -1,0 +1,174 @@
+"""The contract between a stage and whatever runs it.
+
+A stage is one job with a result on disk. Its fields are its settings, and its upstream stages are fields too, so that a chain of
+stages is one nested value that can be printed, hashed (:mod:`trainables.identity`), saved as JSON and rebuilt.
+
+A stage meets the outside through its :class:`Context` alone: under Ray Train, in the local executor and in a test it sees the same.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from trainables.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from trainables.corpora.corpus import CorpusSource
+
+
+class _Role:
+    """Marks a field that names a corpus role; the corpus' digest stands for it in the identity."""
+
+
+CorpusRole = Annotated[str, _Role(), Field(min_length=1)]
+"""A corpus role of ``corpora.toml`` ('mdd', 'mosei', ...)."""
+
+
+class StopRequested(Exception):
+    """Raised inside a stage, after its checkpoint is written, when the sweep is being stopped. Not a failure."""
+
+
+class Context(Protocol):
+    """Everything a running stage may know of its surroundings.
+
+    Attributes:
+        rank: This process among the stage's workers, 0 to ``world_size - 1``.
+        world_size: Number of workers. If above 1, ``torch.distributed`` is initialised.
+        device: Where to compute.
+        directory: Where rank 0 writes the result; becomes visible to others only when the stage has ended well.
+    """
+
+    rank: int
+    world_size: int
+    device: torch.device
+    directory: Path
+
+    def result(self, stage: Stage) -> Path:
+        """Directory of an upstream stage's finished result."""
+
+    def corpus(self, role: str) -> CorpusSource:
+        """The corpus that plays this role."""
+
+    def report(self, metrics: Mapping[str, float], step: int) -> None:
+        """Add one point per metric to the stage's curves. Every rank calls it equally often; rank 0's values count."""
+
+    def tick(self, fraction: float) -> None:
+        """Say which fraction of the work is done. Cheap: call it at every step."""
+
+    def checkpoint_due(self) -> bool:
+        """Whether the stage should save a checkpoint now: enough time has passed, or the sweep is being stopped."""
+
+    def save_checkpoint(self, state: dict[str, Any]) -> None:
+        """Replace the newest checkpoint (tensors and plain values alone; written by rank 0).
+
+        Raises:
+            StopRequested: The sweep is being stopped; the checkpoint is safe.
+        """
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """The newest checkpoint of this very stage, on the CPU, or None."""
+
+
+class Stage(BaseModel):
+    """Base of all stages: frozen, typed, no unknown settings.
+
+    Class attributes:
+        version: Raise it when the meaning of the code changes: results of older versions are then not reused.
+        data_parallel: Whether several workers can share the work.
+        accelerated: Whether a GPU speeds it up; a stage that does not care should not hold one.
+        provides_encoder: Whether the result holds an encoder (:mod:`trainables.models.weights`).
+        label: What the plan and MLflow call it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    version: ClassVar[int] = 1
+    data_parallel: ClassVar[bool] = False
+    accelerated: ClassVar[bool] = True
+    provides_encoder: ClassVar[bool] = False
+    label: ClassVar[str] = ""
+
+    @abstractmethod
+    def run(self, context: Context) -> None:
+        """Do the work and write the result to ``context.directory`` (rank 0), with a ``metrics.json`` of final numbers."""
+        raise NotImplementedError
+
+    def validate_workers(self, num_workers: int) -> str | None:
+        """Why this stage cannot run on so many workers, or None."""
+        if num_workers > 1 and not self.data_parallel:
+            return f"{type(self).__name__} runs on one worker"
+        return None
+
+    def upstream(self) -> dict[str, Stage]:
+        """The stages this one reads, by field name."""
+        return {name: value for name, value in self if isinstance(value, Stage)}
+
+    def roles(self) -> dict[str, str]:
+        """The corpus roles this stage itself reads, by field name."""
+        fields = type(self).model_fields
+        return {name: getattr(self, name) for name, info in fields.items() if any(isinstance(m, _Role) for m in info.metadata)}
+
+    def settings(self) -> dict[str, Any]:
+        """The fields that are neither upstream stages nor corpus roles."""
+        left_out = self.upstream().keys() | self.roles().keys()
+        return {name: value for name, value in self if name not in left_out}
+
+    def chain(self) -> Iterator[Stage]:
+        """This stage and everything upstream of it, each distinct one once, upstream first."""
+        seen: set[Stage] = set()
+
+        def walk(stage: Stage) -> Iterator[Stage]:
+            for above in stage.upstream().values():
+                yield from walk(above)
+            if stage not in seen:
+                seen.add(stage)
+                yield stage
+
+        return walk(self)
+
+
+def to_config(stage: Stage) -> dict[str, Any]:
+    """A JSON-able description from which :func:`from_config` rebuilds the stage, upstream stages included."""
+    cls = type(stage)
+    config: dict[str, Any] = {"stage": f"{cls.__module__}.{cls.__qualname__}"}
+    plain = stage.model_dump(mode="json", exclude=set(stage.upstream()))
+    config.update(plain)
+    config.update({name: to_config(above) for name, above in stage.upstream().items()})
+    return config
+
+
+def from_config(config: Mapping[str, Any]) -> Stage:
+    """Rebuild a stage from :func:`to_config`'s description.
+
+    Raises:
+        UserError: The description names no stage that this installation has.
+    """
+    settings = {
+        name: from_config(value) if isinstance(value, Mapping) and "stage" in value else value
+        for name, value in config.items()
+        if name != "stage"
+    }
+    return _stage_class(config["stage"])(**settings)
+
+
+def _stage_class(path: str) -> type[Stage]:
+    module_name, _, class_name = path.rpartition(".")
+    # A description is data: it may choose among our stages and those the program has loaded, and import nothing else.
+    if module_name not in sys.modules and module_name.split(".")[0] != "trainables":
+        raise UserError(f"stage {path!r} is not part of this program; import its module first")
+    try:
+        cls = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"stage {path!r} is unknown to this version of the program ({error})") from error
+    if not (isinstance(cls, type) and issubclass(cls, Stage)):
+        raise UserError(f"{path!r} is not a stage")
+    return cls
