@@ -1,0 +1,58 @@
+"""Statistics over the seeds of one cell. Pure functions.
+
+The interval of a cell is Student's t interval of the mean over seeds. Seeds are the only thing that varies between the values
+of a cell, so it covers the variation between seeds (initialisation, order and the random split) and nothing else: it does not
+say how the number would move with other speakers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from trainables.errors import Faults
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean, sample standard deviation and t interval of ``n`` values; the last three need two values and are None below."""
+
+    n: int
+    mean: float
+    std: float | None
+    ci_low: float | None
+    ci_high: float | None
+
+
+def summarize(values: Mapping[str, float], scale: float = 1.0) -> Summary:
+    """Summarise one cell.
+
+    ``values`` maps a trial's name to its value; each is multiplied by ``scale`` first (100 for percent). The order of the
+    values does not change a bit of the result. Raises UserError naming the trials whose value is not finite: leaving them out
+    would change the question, so it is never done silently.
+    """
+    if not values:
+        raise ValueError("a cell without values has no summary")
+    faults = Faults("the metrics of the trials")
+    for name, value in values.items():
+        if not math.isfinite(value):
+            faults.add(f"{name} is {value}, expected a finite number; look at that trial's stages and run it again")
+    faults.raise_if_any()
+    scaled = [value * scale for value in values.values()]
+    mean = fmean(scaled)
+    if len(scaled) < 2:
+        return Summary(len(scaled), mean, None, None, None)
+    std = stdev(scaled)
+    half = t_half_width(std, len(scaled))
+    return Summary(len(scaled), mean, std, mean - half, mean + half)
+
+
+def t_half_width(std: float, n: int, confidence: float = CONFIDENCE) -> float:
+    """Half the width of Student's t interval of a mean: t_{n-1} * std / sqrt(n), for a sample ``std`` of ``n`` >= 2 values."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(n - 1, 0.5 + confidence / 2)) * std / math.sqrt(n)

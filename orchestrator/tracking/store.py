@@ -1,0 +1,195 @@
+"""The only file of the project that imports mlflow: a thin store with what the tracker and the tables need.
+
+mlflow is imported when a store is opened, not with this module: it costs a second.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.records import Scalar, Status
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+Point = tuple[str, float, int, int]
+"""Metric, value, step, timestamp in milliseconds."""
+
+TAG_LENGTH = 8000  # this and the next three are MLflow's own limits
+_PARAM_LENGTH = 6000
+_METRICS_A_CALL = 1000
+_PAIRS_A_CALL = 100
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines for every run that ends
+    # MLflow's defaults try an absent server for minutes; a sweep need not wait, for its next run delivers what is missing.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+_log = logging.getLogger(__name__)
+
+
+def default_uri(results: Path) -> str:
+    """``MLFLOW_TRACKING_URI`` if set, else a sqlite store beside the results."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{results.resolve() / 'mlflow.db'}"
+
+
+def default_artifacts(uri: str, results: Path) -> Path | None:
+    """Where the artifacts of a local store lie; None for a server, which has its own place."""
+    return results.resolve() / "mlflow-artifacts" if uri.startswith("sqlite:") else None
+
+
+class Store:
+    """One MLflow tracking store. Every method may raise whatever MLflow raises."""
+
+    def __init__(self, uri: str, artifacts: Path | None = None) -> None:
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # its retries; whoever gives up says so once
+        from mlflow import MlflowClient
+
+        self.uri = without_password(uri)
+        self._artifacts = artifacts
+        self._keeps_artifacts = True
+        file = sqlite_file(uri)
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        self._client = MlflowClient(tracking_uri=uri)
+
+    def find_experiment(self, name: str) -> str | None:
+        """Id of the experiment of this name, if there is one."""
+        experiment = self._client.get_experiment_by_name(name)
+        return experiment.experiment_id if experiment else None
+
+    def experiments(self, condition: str | None = None) -> list[str]:
+        """Names of the experiments that meet MLflow's filter ``condition``."""
+        return [experiment.name for experiment in self._client.search_experiments(filter_string=condition)]
+
+    def experiment(self, name: str, kind: str, note: str) -> str:
+        """Id of the experiment of this name, made if there is none; ``{experiment}`` in its description stands for the id."""
+        from mlflow.exceptions import MlflowException
+
+        found = self.find_experiment(name)
+        if found is not None:
+            return found
+        location = f"{self._artifacts.resolve().as_uri()}/{name}" if self._artifacts else None
+        # Without the second tag the UI asks whether this is about language models.
+        tags = {"kind": kind, "mlflow.experimentKind": "custom_model_development"}
+        try:
+            made = self._client.create_experiment(name, artifact_location=location, tags=tags)
+        except MlflowException:
+            found = self.find_experiment(name)  # another sweep made it a moment ago
+            if found is None:
+                raise
+            return found
+        self._client.set_experiment_tag(made, "mlflow.note.content", note.format(experiment=made))
+        return made
+
+    def search(self, experiment: str, condition: str) -> list[Run]:
+        """All runs of an experiment id that meet MLflow's filter ``condition``, the newest first."""
+        runs: list[Run] = []
+        token = None
+        while True:
+            page = self._client.search_runs([experiment], condition, max_results=1000, page_token=token)
+            runs += page
+            token = page.token
+            if not token:
+                return runs
+
+    def get(self, run_id: str) -> Run:
+        """A run as it is now."""
+        return self._client.get_run(run_id)
+
+    def open(
+        self, experiment: str, run: Run | None, name: str, params: Mapping[str, Scalar], tags: Mapping[str, str], start: int
+    ) -> str:
+        """Make a run that starts at ``start`` (ms), or set ``run`` to RUNNING again; returns its id. Adds what it lacks."""
+        if run is None:
+            # With its tags at once: a run without them, left by a process killed in between, would never be found again.
+            texts = {_name(key): value[:TAG_LENGTH] for key, value in tags.items()}
+            run = self._client.create_run(experiment, start_time=start, tags=texts, run_name=name)
+        else:
+            self._client.update_run(run.info.run_id, status="RUNNING")
+        missing = {key: value for key, value in params.items() if _name(key) not in run.data.params}  # a param cannot change
+        changed = {key: value for key, value in tags.items() if run.data.tags.get(_name(key)) != value[:TAG_LENGTH]}
+        self.write(run.info.run_id, params=missing, tags=changed)
+        return run.info.run_id
+
+    def write(
+        self,
+        run_id: str,
+        metrics: Sequence[Point] = (),
+        params: Mapping[str, Scalar] | None = None,
+        tags: Mapping[str, Scalar] | None = None,
+    ) -> None:
+        """Add any number of metrics, params and tags. A point that is there already is not doubled (MLflow's own key)."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        param_list = [Param(_name(key), str(value)[:_PARAM_LENGTH]) for key, value in (params or {}).items()]
+        tag_list = [RunTag(_name(key), str(value)[:TAG_LENGTH]) for key, value in (tags or {}).items()]
+        metric_list = [Metric(_name(key), float(value), stamp, step) for key, value, step, stamp in metrics]
+        for part in parts(metric_list, _METRICS_A_CALL):
+            self._client.log_batch(run_id, metrics=part)
+        for part in parts(param_list, _PAIRS_A_CALL):
+            self._client.log_batch(run_id, params=part)
+        for part in parts(tag_list, _PAIRS_A_CALL):
+            self._client.log_batch(run_id, tags=part)
+
+    def keep(self, run_id: str, paths: Sequence[Path]) -> None:
+        """Keep files with a run. A server whose artifact store is out of reach still gets all the numbers: one warning."""
+        for path in paths:
+            if self._keeps_artifacts:
+                try:
+                    self._client.log_artifact(run_id, str(path))
+                except Exception as error:
+                    self._keeps_artifacts = False
+                    _log.warning(
+                        "MLflow at %s takes no artifacts (%s); figures and tables stay in the results", self.uri, error
+                    )
+
+    def end(self, run_id: str, status: Status) -> None:
+        """End a run now."""
+        self._client.set_terminated(run_id, status)
+
+    def delete(self, run_id: str) -> None:
+        """Move a run to MLflow's deleted runs, where it can be restored."""
+        self._client.delete_run(run_id)
+
+
+def equals(tag: str, value: str) -> str:
+    """MLflow's filter for a tag with this very value."""
+    quote = '"' if "'" in value else "'"
+    return f"tags.{tag} = {quote}{value}{quote}"
+
+
+def parts(items: Any, size: int) -> list[Any]:
+    """A sequence cut into pieces of at most ``size``."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a sqlite store."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def without_password(uri: str) -> str:
+    """An address, or a message with one, as it may be printed."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", uri)
+
+
+def now() -> int:
+    """Milliseconds since 1970, as MLflow counts."""
+    return time.time_ns() // 1_000_000
+
+
+def _name(key: str) -> str:
+    """MLflow's names hold letters, digits and ``/_-. :`` only."""
+    return re.sub(r"[^/\w.\- :]", "_", key)
