@@ -47,13 +47,18 @@ class StageRecord(Record):
 
 
 class TrialRecord(Record):
-    """One point of a sweep: a row and a seed, the fingerprint of its last stage and those of its whole chain."""
+    """One point of a sweep: a row and a seed, the fingerprint of its last stage and those of its whole chain.
+
+    ``code`` names the code that computed the chain's results, which may be older than the code that runs the sweep; empty while
+    they are not computed.
+    """
 
     key: str
     row: str
     seed: int
     fingerprint: str
     stages: tuple[str, ...]
+    code: str = ""
 
 
 class TrialResult(Record):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -220,7 +219,7 @@ class ContrastivePretraining(Stage):
             raise UserError(f"batch_size {self.batch_size} is more than the {len(shard)} segments there are; lower it")
         speaker = _speaker_codes(directory)
         reference_of = self._references(context, len(shard))
-        permutation = lru_cache(maxsize=1)(EpochOrder(len(shard), len(shard), self.seed).__getitem__)
+        order = EpochOrder(len(shard), self.batch_size, self.seed)
         each = self.batch_size // context.world_size
         mine = slice(context.rank * each, (context.rank + 1) * each)
 
@@ -230,8 +229,7 @@ class ContrastivePretraining(Stage):
             return random_mask(self.batch_size, self.features.frames, self.features.mels, generator, *stripes)[mine]
 
         def batch_of(step: int) -> ContrastiveBatch:
-            number, place = divmod(step, len(shard) // self.batch_size)
-            rows = permutation(number)[place * self.batch_size :][mine]
+            rows = order[step][mine]
             parts = (shard.gather(rows), mask("query", step), mask("key", step), reference_of(rows), speaker[rows])
             return ContrastiveBatch(*(None if part is None else part.to(context.device) for part in parts))
 

@@ -143,6 +143,11 @@ class Store:
         for part in parts(tag_list, _PAIRS_A_CALL):
             self._client.log_batch(run_id, tags=part)
 
+    def points(self, run: Run) -> set[tuple[str, int]]:
+        """Metric and step of every point that a run has."""
+        run_id = run.info.run_id
+        return {(name, point.step) for name in run.data.metrics for point in self._client.get_metric_history(run_id, name)}
+
     def keep(self, run_id: str, paths: Sequence[Path]) -> None:
         """Keep files with a run. A server whose artifact store is out of reach still gets all the numbers: one warning."""
         for path in paths:

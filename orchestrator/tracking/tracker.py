@@ -57,6 +57,7 @@ class Tracker:
         self._trials: dict[tuple[str, int], TrialResult] = {}  # by row and seed
         self._stages: dict[str, str | None] = {}  # fingerprint -> run id, None for a stage that was recorded before
         self._open_stages: set[str] = set()
+        self._logged: dict[str, set[tuple[str, int]]] = {}  # fingerprint -> metric and step of the points that are there
         try:
             self._store = Store(uri, artifacts)
         except Exception as error:
@@ -104,13 +105,20 @@ class Tracker:
         name = f"{stage.title} {_short(stage.fingerprint)}"
         self._stages[stage.fingerprint] = self._store.open(self._stages_id, unfinished, name, stage.settings, tags, now())
         self._open_stages.add(stage.fingerprint)
+        self._logged[stage.fingerprint] = self._store.points(unfinished) if unfinished else set()
 
     @_or_give_up
     def log_stage(self, fingerprint: str, points: Sequence[Point]) -> None:
-        """Add points to the curves of a started stage. A point sent twice (metric, step, timestamp) is there once."""
-        run_id = self._stages[fingerprint]
+        """Add points to the curves of a started stage. A metric has one point per step: one sent again changes nothing, be it
+        delivered twice or computed again by a stage that went on from its checkpoint (which gives the same value). Points that
+        come before their stage was started are passed over: the finished stage delivers its whole curves.
+        """
+        run_id = self._stages.get(fingerprint)
         if run_id is not None:
-            self._store.write(run_id, metrics=points)
+            logged = self._logged[fingerprint]
+            fresh = {(point[0], point[2]): point for point in points if (point[0], point[2]) not in logged}
+            self._store.write(run_id, metrics=list(fresh.values()))
+            logged.update(fresh)
 
     @_or_give_up
     def stage_ended(
@@ -160,6 +168,7 @@ class Tracker:
         return {
             **self._tags("trial"),
             **{"row": trial.row, "seed": str(trial.seed), "trial": trial.key, "fingerprint": trial.fingerprint},
+            **({"code": trial.code} if trial.code else {}),
             **{f"stage.{number:02d}": fingerprint for number, fingerprint in enumerate(trial.stages, start=1)},
             "mlflow.parentRunId": self._runs["cell", trial.row, ""],
             "mlflow.note.content": self._chain_note(trial.stages),

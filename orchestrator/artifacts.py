@@ -1,0 +1,266 @@
+"""The content-addressed store: one folder per fingerprint, on any file system that pyarrow knows (local, NFS, ``s3://``, ``gs://``).
+
+    <root>/results/<Class>/<readable-hash>/...     a finished result; ``_SUCCESS`` is written last
+    <root>/checkpoints/<Class>/<readable-hash>/    the newest checkpoint of an unfinished stage
+    <root>/failures/<Class>/<readable-hash>.json   why a stage failed
+    <root>/partial/...                             results being written on a local file system; invisible, swept up
+
+A folder without the completion marker does not exist for any reader. On a local file system a result appears by one rename.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from trainables.errors import UserError
+from trainables.identity import differences
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+MARKER = "_SUCCESS"
+_ABANDONED_SECONDS = 24 * 3600  # a partial result untouched for a day belongs to nobody
+
+
+class ArtifactStore:
+    """Finished results by fingerprint.
+
+    Args:
+        root: A folder or a URI (``s3://bucket/prefix``). Created when first written to.
+        cache: Where results of a remote store are kept on this node; by default a folder in the system's temporary directory.
+    """
+
+    def __init__(self, root: str | Path, cache: Path | None = None) -> None:
+        self.uri = str(root)
+        self.is_local = "://" not in self.uri or self.uri.startswith("file://")
+        if self.is_local:
+            self.root = str(Path(self.uri.removeprefix("file://")).absolute())
+            self.uri = self.root
+        else:
+            self.root = ""
+        self._cache = cache
+        self._filesystem: FileSystem | None = None
+
+    # -- reading ---------------------------------------------------------------------------------------------------------------
+
+    def is_done(self, fingerprint: str) -> bool:
+        """Whether a finished result is there."""
+        if self.is_local:  # spares the command line the import of pyarrow
+            return (Path(self.root) / "results" / fingerprint / MARKER).exists()
+        return self._exists(f"results/{fingerprint}/{MARKER}")
+
+    def path(self, fingerprint: str) -> Path:
+        """A local folder with the finished result; fetched to this node's cache if the store is remote.
+
+        Raises:
+            FileNotFoundError: There is no finished result.
+        """
+        if not self.is_done(fingerprint):
+            raise FileNotFoundError(f"no finished result {fingerprint} in {self.uri}")
+        if self.is_local:
+            return Path(self.root) / "results" / fingerprint
+        return self._fetch(fingerprint)
+
+    def read_json(self, fingerprint: str, name: str) -> Any:
+        """One JSON file of a finished result."""
+        return json.loads(self._read(f"results/{fingerprint}/{name}"))
+
+    def check_identity(self, fingerprint: str, expected: Mapping[str, Any]) -> None:
+        """Refuse a result whose recorded identity is not the expected one.
+
+        Raises:
+            UserError: With the differences and the way out.
+        """
+        lines = differences(expected, self.read_json(fingerprint, "identity.json"))
+        if lines:
+            listing = "\n".join(f"  - {line}" for line in lines)
+            raise UserError(
+                f"the stored result {fingerprint} is not what its name says:\n{listing}\n"
+                f"It was changed by hand, or two identities collide. Run again with --redo force to replace it."
+            )
+
+    # -- writing ---------------------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def scratch(self, fingerprint: str) -> Iterator[Path]:
+        """A local folder to write a result into; gone afterwards, unless it was published."""
+        parent = Path(self.root) / "partial" if self.is_local else None
+        if parent:
+            parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=fingerprint.replace("/", "-")[:80] + "-", dir=parent))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(self, fingerprint: str, folder: Path) -> None:
+        """Make the files in ``folder`` the result of ``fingerprint``, all at once. If another was first, theirs stands."""
+        if self.is_done(fingerprint):
+            return
+        if self.is_local:
+            self._rename(fingerprint, folder)
+        else:
+            from pyarrow import fs
+
+            filesystem = self.filesystem
+            fs.copy_files(str(folder), self._full(f"results/{fingerprint}"), fs.LocalFileSystem(), filesystem)
+            self._write(f"results/{fingerprint}/{MARKER}", b"")
+        self.forget_unfinished(fingerprint)
+
+    def _rename(self, fingerprint: str, folder: Path) -> None:
+        target = Path(self.root) / "results" / fingerprint
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (folder / MARKER).touch()
+        folder.chmod(0o755)  # mkdtemp makes it private; colleagues share the store
+        try:
+            os.rename(folder, target)
+        except OSError:
+            if not self.is_done(fingerprint):
+                raise
+
+    def remove(self, fingerprint: str) -> None:
+        """Take a result out of the store: the marker first, so that nobody sees half of it."""
+        self._delete(f"results/{fingerprint}/{MARKER}")
+        self._delete(f"results/{fingerprint}")
+        self.forget_unfinished(fingerprint)
+
+    def sweep_up(self) -> None:
+        """Remove partial results that nobody has touched for a day (their writers were killed)."""
+        partial = Path(self.root) / "partial"
+        if not (self.is_local and partial.is_dir()):
+            return
+        for folder in partial.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another sweep may be sweeping too
+                if time.time() - folder.stat().st_mtime > _ABANDONED_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+    # -- unfinished stages -----------------------------------------------------------------------------------------------------
+
+    def save_checkpoint(self, fingerprint: str, content: bytes) -> None:
+        """Replace the newest checkpoint."""
+        self._write(f"checkpoints/{fingerprint}/checkpoint.pt", content)
+
+    def load_checkpoint(self, fingerprint: str) -> bytes | None:
+        """The newest checkpoint, or None."""
+        try:
+            return self._read(f"checkpoints/{fingerprint}/checkpoint.pt")
+        except FileNotFoundError:
+            return None
+
+    def mark_failed(self, fingerprint: str, error: str) -> None:
+        """Remember why a stage failed; the plan shows it."""
+        self._write(f"failures/{fingerprint}.json", json.dumps({"error": error}).encode())
+
+    def failure(self, fingerprint: str) -> str | None:
+        """Why the stage failed last time, or None."""
+        if self.is_local and not (Path(self.root) / f"failures/{fingerprint}.json").exists():
+            return None
+        try:
+            return json.loads(self._read(f"failures/{fingerprint}.json"))["error"]
+        except FileNotFoundError:
+            return None
+
+    def clear_failure(self, fingerprint: str) -> None:
+        """Forget a failure, because the stage is tried again."""
+        self._delete(f"failures/{fingerprint}.json")
+
+    def forget_unfinished(self, fingerprint: str) -> None:
+        """Remove checkpoint and failure of a stage."""
+        self._delete(f"checkpoints/{fingerprint}")
+        self.clear_failure(fingerprint)
+
+    # -- files -----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def filesystem(self) -> FileSystem:
+        """The pyarrow file system; its paths begin with :attr:`root`."""
+        if self._filesystem is None:
+            from pyarrow import fs
+
+            if self.is_local:
+                self._filesystem = fs.LocalFileSystem()
+            else:
+                self._filesystem, self.root = _open(self.uri)
+        return self._filesystem
+
+    def _full(self, name: str) -> str:
+        return f"{self.root}/{name}"
+
+    def _exists(self, name: str) -> bool:
+        from pyarrow.fs import FileType
+
+        filesystem = self.filesystem
+        return filesystem.get_file_info(self._full(name)).type != FileType.NotFound
+
+    def _read(self, name: str) -> bytes:
+        filesystem = self.filesystem
+        with filesystem.open_input_stream(self._full(name)) as stream:
+            return stream.read()
+
+    def _write(self, name: str, content: bytes) -> None:
+        """Write a file so that no reader sees half of it: object stores do, a local file is renamed into place."""
+        filesystem = self.filesystem
+        full = self._full(name)
+        filesystem.create_dir(str(PurePosixPath(full).parent), recursive=True)
+        aside = f"{full}.{uuid.uuid4().hex}" if self.is_local else full
+        with filesystem.open_output_stream(aside) as stream:
+            stream.write(content)
+        if self.is_local:
+            os.replace(aside, full)
+
+    def _delete(self, name: str) -> None:
+        from pyarrow.fs import FileType
+
+        filesystem = self.filesystem
+        kind = filesystem.get_file_info(self._full(name)).type
+        with contextlib.suppress(FileNotFoundError):  # somebody else was first
+            if kind == FileType.Directory:
+                filesystem.delete_dir(self._full(name))
+            elif kind == FileType.File:
+                filesystem.delete_file(self._full(name))
+
+    def _fetch(self, fingerprint: str) -> Path:
+        """Copy a remote result into this node's cache, once, all or nothing."""
+        from pyarrow import fs
+
+        cache = self._cache or Path(tempfile.gettempdir()) / "orchestrator-cache"
+        target = cache / "results" / fingerprint
+        if (target / MARKER).exists():
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(dir=target.parent))
+        filesystem = self.filesystem
+        fs.copy_files(self._full(f"results/{fingerprint}"), str(aside), filesystem, fs.LocalFileSystem())
+        try:
+            os.rename(aside, target)
+        except OSError:
+            shutil.rmtree(aside, ignore_errors=True)
+            if not (target / MARKER).exists():
+                raise
+        return target
+
+
+def _open(uri: str) -> tuple[FileSystem, str]:
+    """The file system of a URI: pyarrow's own, or one of fsspec's."""
+    import pyarrow
+    from pyarrow import fs
+
+    try:
+        return fs.FileSystem.from_uri(uri)
+    except pyarrow.ArrowInvalid as error:
+        import fsspec
+
+        scheme = uri.partition("://")[0]
+        if scheme not in fsspec.available_protocols():
+            raise UserError(f"store {uri!r}: no file system for {scheme!r}; give a folder, s3://..., gs://...") from error
+        filesystem, path = fsspec.core.url_to_fs(uri)
+        return fs.PyFileSystem(fs.FSSpecHandler(filesystem)), path

@@ -1,0 +1,53 @@
+"""From the store to MLflow: what a finished stage or trial has to say, delivered once however often it is sent.
+
+The store keeps every result with its curves, so MLflow may be away, or its server lost: the next run of the same command delivers what is
+missing. Every call of the tracker is idempotent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from orchestrator.artifacts import ArtifactStore
+from orchestrator.records import Scalar, StageRecord, TrialRecord
+from trainables.stage import Stage
+
+Call = Callable[..., Any]
+"""Calls a method of the tracker by name, here or in its actor."""
+
+
+def stage_record(stage: Stage, fingerprint: str) -> StageRecord:
+    """How MLflow shows a stage: its own settings, and what it is upstream of in words."""
+    settings: dict[str, Scalar] = {}
+    for name, value in {**stage.settings(), **stage.roles()}.items():
+        settings[name] = value if isinstance(value, bool | int | float | str) else str(value)
+    return StageRecord(fingerprint=fingerprint, name=type(stage).__name__, title=stage.label, settings=settings)
+
+
+def deliver_stage(call: Call, stage: Stage, fingerprint: str, store: ArtifactStore) -> None:
+    """Make sure that MLflow has the finished stage's run, with its whole curves."""
+    call("stage_started", stage_record(stage, fingerprint))
+    call("log_stage", fingerprint, [tuple(point) for point in store.read_json(fingerprint, "history.json")])
+    metrics = store.read_json(fingerprint, "metrics.json")
+    call("stage_ended", fingerprint, "FINISHED", metrics, _flat(store.read_json(fingerprint, "provenance.json")))
+
+
+def deliver_trial(call: Call, trial: TrialRecord, store: ArtifactStore) -> dict[str, float]:
+    """Make sure that MLflow has the finished trial's run, with the code that computed it; returns its metrics."""
+    metrics = store.read_json(trial.fingerprint, "metrics.json")
+    done = [name for name in trial.stages if store.is_done(name)]  # what is upstream of a finished stage may have been cleared away
+    codes = sorted({store.read_json(name, "provenance.json")["code"] for name in done})
+    call("trial_ended", trial.model_copy(update={"code": "+".join(codes)}), "FINISHED", metrics)
+    return metrics
+
+
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
+    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``."""
+    flat: dict[str, Scalar] = {}
+    for name, value in nested.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

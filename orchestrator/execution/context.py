@@ -1,0 +1,111 @@
+"""The context that a stage sees, in every kind of process."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.artifacts import ArtifactStore
+from trainables.identity import fingerprint, identity_of
+from trainables.stage import Stage, StopRequested
+
+if TYPE_CHECKING:
+    import torch
+
+    from orchestrator.execution.job import Reporter, StageJob
+    from trainables.corpora.corpus import CorpusSource
+
+Point = tuple[str, float, int, int]
+"""One point of a curve: metric, value, step, time in milliseconds."""
+
+_PROGRESS_SECONDS = 0.5  # telling the sweep more often would cost more than it shows
+
+
+class WorkerContext:
+    """Implements :class:`trainables.stage.Context` on top of the store and a reporter.
+
+    The curves so far are part of every checkpoint, with their times, so that a resumed stage neither loses nor doubles a point.
+    """
+
+    def __init__(
+        self,
+        job: StageJob,
+        store: ArtifactStore,
+        reporter: Reporter,
+        directory: Path,
+        *,
+        rank: int,
+        world_size: int,
+        device: torch.device,
+    ) -> None:
+        self.rank, self.world_size, self.device, self.directory = rank, world_size, device, directory
+        self.history: list[Point] = []
+        self._job, self._store, self._reporter = job, store, reporter
+        self._fingerprint = job.fingerprint
+        self._stopping = False
+        self._told = self._saved = time.monotonic()
+
+    def result(self, stage: Stage) -> Path:
+        """Directory of an upstream stage's result, after its identity was compared."""
+        name = fingerprint(stage, self._job.digests)
+        path = self._store.path(name)
+        self._store.check_identity(name, identity_of(stage, self._job.digests))
+        return path
+
+    def corpus(self, role: str) -> CorpusSource:
+        """The corpus of this role."""
+        return self._job.corpora[role]
+
+    def report(self, metrics: Mapping[str, float], step: int) -> None:
+        """Append to the curves and pass them on (rank 0)."""
+        if self.rank != 0:
+            return
+        now = int(time.time() * 1000)
+        points = [(name, float(value), step, now) for name, value in metrics.items()]
+        self.history += points
+        self._reporter.points(self._fingerprint, points)
+
+    def tick(self, fraction: float) -> None:
+        """Tell the sweep, at most twice a second; learn whether it is being stopped.
+
+        Raises:
+            StopRequested: The stage went on although it could have saved a checkpoint since it was told to stop, so it has none.
+        """
+        if self.rank != 0:
+            return
+        if self._stopping:
+            raise StopRequested
+        if (now := time.monotonic()) - self._told >= _PROGRESS_SECONDS:
+            self._told = now
+            self._stopping = self._reporter.progress(self._fingerprint, fraction)
+
+    def checkpoint_due(self) -> bool:
+        """Whether rank 0 should save now."""
+        return self.rank == 0 and (self._stopping or time.monotonic() - self._saved >= self._job.checkpoint_seconds)
+
+    def save_checkpoint(self, state: dict[str, Any]) -> None:
+        """Replace the newest checkpoint, all or nothing."""
+        import torch
+
+        if self.rank != 0:
+            return
+        buffer = io.BytesIO()
+        torch.save({"state": state, "history": self.history}, buffer)
+        self._store.save_checkpoint(self._fingerprint, buffer.getvalue())
+        self._saved = time.monotonic()
+        if self._stopping:
+            raise StopRequested
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """The newest checkpoint; every rank reads the same one."""
+        import torch
+
+        content = self._store.load_checkpoint(self._fingerprint)
+        if content is None:
+            return None
+        saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        self.history = [tuple(point) for point in saved["history"]]
+        return saved["state"]

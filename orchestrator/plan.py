@@ -1,0 +1,151 @@
+"""From a study to the distinct stages behind it: what is done, what will run, what failed before, and what sharing saves. Pure: no Ray."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from orchestrator.artifacts import ArtifactStore
+from orchestrator.execution.walk import Setting
+from orchestrator.records import CorpusRecord, SweepRecord, TrialRecord
+from search_spaces.scale import Scale
+from search_spaces.study import Study
+from trainables.errors import UserError
+from trainables.stage import Stage
+
+
+class Redo(StrEnum):
+    """What to do about results and failures that are there already.
+
+    cached: use results, leave failed stages failed.
+    retry: use results, run failed stages again.
+    force: compute everything again.
+    read_only: compute nothing; a missing result is an error.
+    """
+
+    cached = "cached"
+    retry = "retry"
+    force = "force"
+    read_only = "read-only"
+
+
+class State(StrEnum):
+    """Where a stage stands before the sweep."""
+
+    done = "done"
+    missing = "to run"
+    failed = "failed before"
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A distinct stage of the plan, and how many trials need its result."""
+
+    stage: Stage
+    fingerprint: str
+    state: State
+    trials: int
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """A point of the search space and the last stage of its chain."""
+
+    record: TrialRecord
+    target: Stage
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All trials of a sweep and the distinct stages behind them, upstream first."""
+
+    study: Study
+    scale: Scale
+    seeds: tuple[int, ...]
+    setting: Setting
+    trials: tuple[PlannedTrial, ...]
+    stages: tuple[PlannedStage, ...]
+
+    def in_state(self, state: State) -> list[PlannedStage]:
+        """The stages that stand there."""
+        return [stage for stage in self.stages if stage.state == state]
+
+    @property
+    def unshared(self) -> int:
+        """Stage executions if every trial ran its whole chain by itself."""
+        return sum(len(trial.record.stages) for trial in self.trials)
+
+    @cached_property
+    def sweep(self) -> SweepRecord:
+        """What MLflow keeps of the sweep. Its key depends on what is computed, so the same command finds the same runs."""
+        fingerprints = [trial.record.fingerprint for trial in self.trials]
+        content = json.dumps([self.study.table.model_dump(mode="json"), self.scale.name, self.study.protocol, fingerprints])
+        corpora = {
+            role: CorpusRecord(name=corpus.name, digest=corpus.digest, twin=corpus.is_twin)
+            for role, corpus in sorted(self.setting.corpora.items())
+        }
+        return SweepRecord(
+            study=self.study.name,
+            key=hashlib.sha256(content.encode()).hexdigest()[:12],
+            table=self.study.table,
+            seeds=self.seeds,
+            scale=self.scale.name,
+            corpora=corpora,
+            protocol=self.study.protocol,
+            code=self.setting.code,
+        )
+
+
+def make_plan(study: Study, scale: Scale, seeds: tuple[int, ...], setting: Setting, store: ArtifactStore) -> Plan:
+    """Expand the study into trials and collect their distinct stages."""
+    trials, stages, uses = [], {}, Counter()
+    for seed in seeds:
+        for row, chain in study.chains.items():
+            target = scale.apply(chain(seed))
+            names = {setting.fingerprint(stage): stage for stage in target.chain()}
+            stages |= names
+            uses.update(names.keys())
+            last = setting.fingerprint(target)
+            record = TrialRecord(key=f"{row}-seed{seed}", row=row, seed=seed, fingerprint=last, stages=tuple(names))
+            trials.append(PlannedTrial(record, target))
+    planned = [PlannedStage(stage, name, _state(name, store), uses[name]) for name, stage in stages.items()]
+    return Plan(study, scale, seeds, setting, tuple(trials), tuple(planned))
+
+
+def prepare_store(plan: Plan, redo: Redo, store: ArtifactStore) -> None:
+    """Clear from the store what the user wants done again.
+
+    Raises:
+        UserError: Results are missing and nothing may be computed.
+    """
+    missing = [stage for stage in plan.stages if stage.state != State.done]
+    if redo is Redo.read_only and missing:
+        listing = "\n".join(f"  - {stage.fingerprint}" for stage in missing[:10])
+        raise UserError(
+            f"{len(missing)} of {len(plan.stages)} results are missing and --redo read-only computes nothing:\n{listing}"
+        )
+    if redo is Redo.retry:
+        for stage in plan.in_state(State.failed):
+            store.clear_failure(stage.fingerprint)
+    if redo is Redo.force:
+        for stage in plan.stages:
+            store.remove(stage.fingerprint)
+    for stage in plan.in_state(State.done) if redo is not Redo.force else ():
+        store.check_identity(stage.fingerprint, _identity(stage.stage, plan.setting))
+
+
+def _state(fingerprint: str, store: ArtifactStore) -> State:
+    if store.is_done(fingerprint):
+        return State.done
+    return State.failed if store.failure(fingerprint) else State.missing
+
+
+def _identity(stage: Stage, setting: Setting) -> Mapping:
+    from trainables.identity import identity_of
+
+    return identity_of(stage, {role: corpus.digest for role, corpus in setting.corpora.items()})

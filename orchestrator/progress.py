@@ -1,0 +1,128 @@
+"""The live display of a sweep: stages with their progress, trials done, time left for what runs."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.plan import Plan, State
+
+_REFRESH_SECONDS = 0.5
+
+Running = Mapping[str, tuple[float, float]]
+"""Fraction done and seconds so far of each running stage, by fingerprint."""
+
+
+class SweepDisplay:
+    """Draws the sweep every half second from a thread of its own.
+
+    Args:
+        plan: What is being run.
+        console: Where to draw.
+        running: Returns what runs now.
+        is_done: Whether a stage's result is there.
+    """
+
+    def __init__(self, plan: Plan, console: Console, running: Callable[[], Running], is_done: Callable[[str], bool]) -> None:
+        self._plan, self._console, self._running, self._is_done = plan, console, running, is_done
+        self._open = {stage.fingerprint: stage for stage in plan.stages if stage.state != State.done}
+        self._seconds: dict[str, float] = {}
+        self._named: dict[str, str] = {}
+
+    @contextlib.contextmanager
+    def shown(self, log: Path) -> Iterator[None]:
+        """Draw while the block runs; what Ray and other libraries print meanwhile goes to the file ``log``."""
+        ended = threading.Event()
+
+        def redraw(live: Live) -> None:
+            while not ended.wait(_REFRESH_SECONDS):
+                with contextlib.suppress(Exception):  # a picture is never worth a sweep: the cluster may be going down
+                    live.update(self.picture(), refresh=self._console.is_terminal)
+
+        with contextlib.ExitStack() as stack:
+            stream = stack.enter_context(log.open("a"))
+            live = Live(
+                console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+            )
+            stack.enter_context(live)
+            stack.enter_context(contextlib.redirect_stdout(stream))
+            stack.enter_context(contextlib.redirect_stderr(stream))
+            thread = threading.Thread(target=redraw, args=(live,), daemon=True)
+            thread.start()
+            try:
+                yield
+            finally:
+                ended.set()
+                thread.join()
+                self.picture()  # announces what ended since the last frame
+
+    def picture(self) -> Group:
+        """One frame; stages that have ended since the last one are announced above it, once."""
+        running = self._running()
+        self._seconds |= {name: seconds for name, (_, seconds) in running.items()}
+        for name in [name for name in self._open if self._is_done(name)]:
+            del self._open[name]
+            self._console.print(
+                f"  [green]✓[/green] {self._title(name)}  {self._seconds.get(name, 0.0):.0f} s", highlight=False
+            )
+        stages = Table.grid(padding=(0, 2))
+        for name, (fraction, seconds) in sorted(running.items()):
+            left = f"{seconds * (1 - fraction) / fraction:4.0f} s left" if fraction > 0.02 else ""
+            stages.add_row(
+                "  " + self._title(name), ProgressBar(total=1.0, completed=fraction, width=24), f"{fraction:4.0%}", left
+            )
+        return Group(self._totals(), stages)
+
+    def _totals(self) -> Text:
+        trials = sum(all(name not in self._open for name in trial.record.stages) for trial in self._plan.trials)
+        stages = len(self._plan.stages) - len(self._open)
+        counts = f"stages {stages}/{len(self._plan.stages)}   trials {trials}/{len(self._plan.trials)}"
+        return Text(counts, style="bold")
+
+    def _title(self, name: str) -> str:
+        if name not in self._named:
+            stage = next((stage.stage for stage in self._plan.stages if stage.fingerprint == name), None)
+            self._named[name] = f"{stage.label} [dim]{name.split('/')[1][:48]}[/dim]" if stage else name  # another sweep's
+        return self._named[name]
+
+
+def plan_table(plan: Plan) -> Table:
+    """The plan as it is printed before anything runs: one line per kind of stage."""
+    table = Table(title=f"{plan.study.table.source}: {plan.study.table.title}", title_justify="left", box=None, padding=(0, 2))
+    for title, justify in (
+        ("stage", "left"),
+        ("needed by", "right"),
+        ("distinct", "right"),
+        ("done", "right"),
+        ("to run", "right"),
+    ):
+        table.add_column(title, justify=justify)
+    table.add_column("failed before", justify="right")
+    for label in dict.fromkeys(stage.stage.label for stage in plan.stages):
+        kind = [stage for stage in plan.stages if stage.stage.label == label]
+        counts = [sum(stage.state == state for stage in kind) for state in (State.done, State.missing, State.failed)]
+        table.add_row(
+            label,
+            f"{sum(stage.trials for stage in kind)}",
+            f"{len(kind)}",
+            *(str(count) if count else "·" for count in counts),
+        )
+    return table
+
+
+def plan_sentence(plan: Plan) -> str:
+    """What the plan comes to, in one sentence."""
+    left = len(plan.stages) - len(plan.in_state(State.done))
+    return (
+        f"{len(plan.trials)} trials ({len(plan.study.chains)} rows x {len(plan.seeds)} seeds) need {plan.unshared} stage results; "
+        f"sharing leaves {len(plan.stages)} distinct stages, of which {left} will run "
+        f"({plan.unshared / max(len(plan.stages), 1):.1f} times fewer than without sharing)."
+    )

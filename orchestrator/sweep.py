@@ -1,0 +1,87 @@
+"""``python -m orchestrator.sweep STUDY``: run every trial behind a table and print it. The same command, run again, resumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.command import command_line, console
+from orchestrator.plan import Redo
+
+app = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
+
+
+@app.command()
+def sweep(
+    study: Annotated[str | None, typer.Argument(help="The study, e.g. reclr_lambda; --list shows all.")] = None,
+    list_studies: Annotated[bool, typer.Option("--list", help="Show all studies and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, run nothing.")] = False,
+    corpora: Annotated[str, typer.Option(help="'demo' for synthetic twins, or a corpora.toml.")] = "demo",
+    scale: Annotated[
+        str, typer.Option(help="'demo' (a laptop), 'paper' (the published settings), 'smoke' (seconds, learns nothing).")
+    ] = "demo",
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Number of seeds; by default 3 at demo scale, 10 at the paper's.")
+    ] = None,
+    redo: Annotated[
+        Redo,
+        typer.Option(
+            help="What to do again: nothing (cached), failed stages (retry), all (force); read-only computes nothing."
+        ),
+    ] = Redo.cached,
+    workers: Annotated[int, typer.Option(min=1, help="Workers of each data-parallel stage.")] = 1,
+    cpus_per_worker: Annotated[int, typer.Option(min=1, help="CPUs and threads of each worker.")] = 1,
+    gpus_per_worker: Annotated[
+        float | None, typer.Option(min=0, help="GPUs of each worker, fractions included; by default 1 where there are any.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster: 'auto' or host:port; by default one is started on this machine.")
+    ] = None,
+    local: Annotated[bool, typer.Option("--local", help="Without Ray: one stage after the other in this process.")] = False,
+    results: Annotated[Path, typer.Option(help="Folder of twins, results and the MLflow store.")] = Path("results"),
+    store: Annotated[
+        str | None, typer.Option(help="Where results are stored: a folder or s3://...; by default RESULTS/store.")
+    ] = None,
+) -> None:
+    """Run a study: plan it, run each distinct stage once, print the table."""
+    if list_studies:
+        _list()
+        return
+    if study is None:
+        raise typer.BadParameter("give the name of a study; --list shows all", param_hint="STUDY")
+    from orchestrator.conductor import Options, conduct
+    from orchestrator.execution.resources import ResourceRequest
+
+    options = Options(
+        study=study,
+        corpora=corpora,
+        scale=scale,
+        seeds=seeds,
+        redo=redo,
+        request=ResourceRequest(workers, cpus_per_worker, gpus_per_worker),
+        address=address,
+        local=local,
+        results=results,
+        store=store,
+    )
+    raise typer.Exit(conduct(options, console, dry_run=dry_run))
+
+
+def _list() -> None:
+    from rich.table import Table
+
+    from search_spaces.study import load_study, study_names
+
+    table = Table("study", "table", "title", "corpora", box=None, padding=(0, 2))
+    for name in study_names():
+        found = load_study(name)
+        table.add_row(name, found.table.source, found.table.title, ", ".join(found.roles()))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    command_line(app)

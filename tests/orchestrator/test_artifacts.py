@@ -1,0 +1,110 @@
+"""The store: a result is there whole or not at all, and is what its name says."""
+
+import os
+import threading
+import time
+
+import fsspec
+import pytest
+
+from orchestrator.artifacts import MARKER, ArtifactStore
+from trainables.errors import UserError
+
+NAME = "Toy/value=1-abc"
+
+
+@pytest.fixture(params=["local", "memory"])
+def store(request, tmp_path):
+    """The same contract on a local folder and on an object store (fsspec's in-memory one, through pyarrow)."""
+    if request.param == "local":
+        yield ArtifactStore(tmp_path / "store")
+    else:
+        yield ArtifactStore(f"memory://{tmp_path.name}/store", cache=tmp_path / "cache")
+        fsspec.filesystem("memory").store.clear()
+
+
+def write(store, text="42", name=NAME):
+    with store.scratch(name) as folder:
+        (folder / "sub").mkdir()
+        (folder / "sub" / "metrics.json").write_text(text)
+        (folder / "identity.json").write_text('{"a": 1}')
+        store.publish(name, folder)
+
+
+def test_a_published_result_is_there_with_all_its_files(store):
+    assert not store.is_done(NAME)
+    write(store)
+    assert store.is_done(NAME)
+    assert (store.path(NAME) / "sub" / "metrics.json").read_text() == "42"
+    assert store.read_json(NAME, "sub/metrics.json") == 42
+
+
+def test_an_unpublished_result_is_invisible_and_leaves_nothing(store):
+    with pytest.raises(ZeroDivisionError), store.scratch(NAME) as folder:
+        (folder / "half").write_text("x")
+        raise ZeroDivisionError
+    assert not store.is_done(NAME)
+    assert not folder.exists()
+
+
+def test_a_result_without_its_marker_does_not_exist(store):
+    write(store)
+    store._delete(f"results/{NAME}/{MARKER}")
+    assert not store.is_done(NAME)
+    with pytest.raises(FileNotFoundError):
+        store.path(NAME)
+
+
+def test_the_first_of_two_publishers_wins(store):
+    write(store, "1")
+    write(store, "2")
+    assert store.read_json(NAME, "sub/metrics.json") == 1
+
+
+def test_publishing_forgets_checkpoint_and_failure(store):
+    store.save_checkpoint(NAME, b"state")
+    store.mark_failed(NAME, "why")
+    assert (store.load_checkpoint(NAME), store.failure(NAME)) == (b"state", "why")
+    write(store)
+    assert (store.load_checkpoint(NAME), store.failure(NAME)) == (None, None)
+
+
+def test_a_result_whose_identity_differs_is_refused_with_the_difference_and_the_way_out(store):
+    write(store)
+    store.check_identity(NAME, {"a": 1})
+    with pytest.raises(UserError, match=r"a: expected 2, found 1[\s\S]*--redo force"):
+        store.check_identity(NAME, {"a": 2})
+
+
+def test_a_removed_result_can_be_computed_again(store):
+    write(store, "1")
+    store.remove(NAME)
+    assert not store.is_done(NAME)
+    write(store, "2", name=NAME)
+    assert store.is_done(NAME)
+
+
+def test_many_publishers_at_once_leave_one_whole_result(tmp_path):
+    store = ArtifactStore(tmp_path)
+    threads = [threading.Thread(target=write, args=(store, str(number))) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.read_json(NAME, "sub/metrics.json") in range(8)
+    assert list((tmp_path / "partial").iterdir()) == []
+
+
+def test_abandoned_partial_results_are_swept_up_and_fresh_ones_are_not(tmp_path):
+    store = ArtifactStore(tmp_path)
+    old, new = tmp_path / "partial" / "old", tmp_path / "partial" / "new"
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+    os.utime(old, (time.time() - 2 * 24 * 3600,) * 2)
+    store.sweep_up()
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_an_unknown_kind_of_store_is_refused():
+    with pytest.raises(UserError, match="no file system for 'ftpx'"):
+        ArtifactStore("ftpx://somewhere").is_done(NAME)

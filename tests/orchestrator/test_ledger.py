@@ -1,0 +1,116 @@
+"""Single flight and admission: nothing is computed twice, nothing starves, the dead are replaced."""
+
+import random
+
+import pytest
+
+from orchestrator.execution.ledger import LEASE_SECONDS, Ledger
+from orchestrator.execution.resources import Need
+
+ONE, TWO = Need(workers=1), Need(workers=2)
+
+
+class Clock:
+    def __init__(self):
+        self.time = 0.0
+
+    def __call__(self):
+        return self.time
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def ledger(clock):
+    return Ledger(capacity={"CPU": 2.0, "GPU": 1.0}, now=clock)
+
+
+def test_a_stage_wanted_by_two_is_given_to_one(ledger):
+    assert ledger.ask("a", {"s": ONE}) == "s"
+    assert ledger.ask("b", {"s": ONE}) is None
+
+
+def test_a_trial_that_waits_for_one_stage_is_given_another_it_lacks(ledger):
+    ledger.ask("a", {"s": ONE})
+    assert ledger.ask("b", {"s": ONE, "t": ONE}) == "t"
+
+
+def test_a_finished_stage_frees_its_resources(ledger):
+    ledger.ask("a", {"s": ONE})
+    ledger.ask("b", {"t": ONE})
+    assert ledger.ask("c", {"u": ONE}) is None
+    ledger.finish("a", "s")
+    assert ledger.ask("c", {"u": ONE}) == "u"
+
+
+def test_a_wide_stage_is_not_starved_by_narrow_ones(ledger):
+    ledger.ask("a", {"s": ONE})
+    assert ledger.ask("wide", {"w": TWO}) is None
+    assert ledger.ask("narrow", {"n": ONE}) is None, "the second CPU is kept for the wide stage, which came first"
+    ledger.finish("a", "s")
+    assert ledger.ask("narrow", {"n": ONE}) is None
+    assert ledger.ask("wide", {"w": TWO}) == "w"
+
+
+def test_the_owner_that_stops_renewing_is_replaced_and_cannot_finish_for_its_successor(ledger, clock):
+    ledger.ask("dead", {"s": ONE})
+    clock.time += LEASE_SECONDS + 1
+    assert ledger.ask("heir", {"s": ONE}) == "s"
+    ledger.finish("dead", "s")
+    assert ledger.ask("third", {"s": ONE}) is None, "the heir still computes"
+
+
+def test_the_owner_that_renews_keeps_its_stage_however_long_it_takes(ledger, clock):
+    ledger.ask("a", {"s": ONE})
+    for _ in range(100):
+        clock.time += LEASE_SECONDS / 2
+        ledger.renew("a")
+        assert ledger.ask("b", {"s": ONE}) is None
+
+
+def test_a_waiting_stage_that_nobody_asks_for_any_more_blocks_nobody(ledger, clock):
+    ledger.ask("a", {"s": ONE})
+    ledger.ask("gone", {"w": TWO})
+    clock.time += LEASE_SECONDS + 1
+    ledger.renew("a")
+    assert ledger.ask("b", {"t": ONE}) == "t"
+
+
+def test_two_halves_share_a_gpu_and_a_third_waits(ledger):
+    half = Need(workers=1, cpus=0, gpus=0.5)
+    assert [ledger.ask(owner, {owner: half}) for owner in "abc"] == ["a", "b", None]
+
+
+def test_stopping_gives_nothing_out_and_tells_those_who_run(ledger):
+    ledger.ask("a", {"s": ONE})
+    ledger.stopping = True
+    assert ledger.ask("b", {"t": ONE}) is None
+    assert ledger.renew("a")
+    assert ledger.progress("s", 0.5)
+
+
+def test_random_trials_over_shared_stages_end_with_every_stage_run_once_and_never_over_capacity():
+    for seed in range(50):
+        chance = random.Random(seed)
+        clock = Clock()
+        ledger = Ledger(capacity={"CPU": float(chance.randint(2, 4))}, now=clock)
+        needs = {f"s{n}": Need(workers=chance.randint(1, 2)) for n in range(12)}
+        trials = {f"t{n}": chance.sample(sorted(needs), 4) for n in range(8)}
+        done, runs, busy = set(), [], {}
+        for _ in range(3000):
+            clock.time += 0.1
+            owner = chance.choice(sorted(trials))
+            if owner in busy and chance.random() < 0.3:
+                done.add(busy[owner])
+                ledger.finish(owner, busy.pop(owner))
+            elif owner not in busy and (wanted := {n: needs[n] for n in trials[owner] if n not in done}):
+                if (name := ledger.ask(owner, wanted)) is not None:
+                    runs.append(name)
+                    busy[owner] = name
+            assert sum(needs[name].workers for name in busy.values()) <= ledger.capacity["CPU"]
+            for name in busy:
+                ledger.renew(name)
+        assert sorted(runs) == sorted(done) == sorted({name for chain in trials.values() for name in chain})

@@ -1,0 +1,57 @@
+"""Corpora of a few seconds of noise with a planted tone, for tests that run the real chain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+
+RATE = 16000
+
+
+def write_tiny_corpora(folder: Path) -> Path:
+    """Write an ``mdd`` of 12 sessions and a ``mosei`` of 36 utterances; returns the path of their corpora.toml."""
+    rng = np.random.default_rng(0)
+    (folder / "mdd").mkdir(parents=True)
+    (folder / "mosei").mkdir()
+    sessions = [_session(folder / "mdd", number, rng) for number in range(12)]
+    pd.DataFrame([row for rows in sessions for row in rows]).to_csv(folder / "mdd" / "metadata.csv", index=False)
+    utterances = [_utterance(folder / "mosei", number, rng) for number in range(36)]
+    pd.DataFrame(utterances).to_csv(folder / "mosei" / "metadata.csv", index=False)
+    (folder / "corpora.toml").write_text('[mdd]\nroot = "mdd"\n\n[mosei]\nroot = "mosei"\n')
+    return folder / "corpora.toml"
+
+
+def _sound(rng: np.random.Generator, seconds: float, tone: float) -> np.ndarray:
+    time = np.arange(int(seconds * RATE)) / RATE
+    return (0.1 * rng.standard_normal(len(time)) + 0.2 * np.sin(2 * np.pi * tone * time)).astype(np.float32)
+
+
+def _session(folder: Path, number: int, rng: np.random.Generator) -> list[dict]:
+    """Two turns of a subject of 5 to 9 s each with one of the interviewer between them."""
+    depressed = number % 2
+    name, lengths = f"s{number:02d}.wav", rng.uniform(5, 9, size=3)
+    soundfile.write(folder / name, _sound(rng, lengths.sum(), 300 if depressed else 900), RATE)
+    ends = np.cumsum(lengths)
+    return [
+        {
+            "file_name": name,
+            "start": round(float(end - length), 3),
+            "end": round(float(end), 3),
+            "speaker": "doctor" if talker == "interviewer" else f"p{number:02d}",
+            "talker": talker,
+            "session": f"s{number:02d}",
+            "depressed": depressed,
+        }
+        for end, length, talker in zip(ends, lengths, ("subject", "interviewer", "subject"), strict=True)
+    ]
+
+
+def _utterance(folder: Path, number: int, rng: np.random.Generator) -> dict:
+    speaker = number // 3
+    positive, split = number % 2, ("train" if speaker < 6 else "dev" if speaker < 9 else "test")
+    name = f"u{number:02d}.wav"
+    soundfile.write(folder / name, _sound(rng, rng.uniform(1, 6), 900 if positive else 300), RATE)
+    return {"file_name": name, "speaker": f"v{speaker:02d}", "sentiment": 1.5 if positive else -1.5, "split": split}

@@ -1,0 +1,141 @@
+"""The one training loop: resumable at every step, the same bytes whether or not it was interrupted.
+
+Whatever is random in a step is drawn from ``(seed, purpose, step)`` (:func:`trainables.numerics.seeded`), so a checkpoint holds the
+step and the parts' states and no generator state at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import torch
+
+from trainables.numerics import seeded
+from trainables.stage import Context
+
+
+class Stateful(Protocol):
+    """A part of the training that a checkpoint must hold: a module, an optimizer, the best epoch so far."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on, as tensors and plain values."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> Any:
+        """Go on from there."""
+
+
+class BestEpoch:
+    """Keeps the weights of the epoch with the highest score; of equal scores the earliest counts.
+
+    Args:
+        module: Whose weights are kept.
+    """
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        self.module = module
+        self.score = float("-inf")
+        self.epoch = -1
+        self.weights: dict[str, torch.Tensor] = {}
+
+    def offer(self, score: float, epoch: int) -> None:
+        """Keep the module's present weights if this epoch is better than any before."""
+        if score > self.score:
+            self.score, self.epoch = score, epoch
+            self.weights = {name: value.detach().cpu().clone() for name, value in self.module.state_dict().items()}
+
+    def restore(self) -> None:
+        """Put the best epoch's weights back into the module."""
+        self.module.load_state_dict(self.weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Score, epoch and weights."""
+        return {"score": self.score, "epoch": self.epoch, "weights": self.weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The reverse of :meth:`state_dict`."""
+        self.score, self.epoch, self.weights = state["score"], state["epoch"], state["weights"]
+
+
+def train(
+    context: Context,
+    *,
+    seed: int,
+    steps: int,
+    steps_per_epoch: int,
+    step: Callable[[int], Mapping[str, torch.Tensor]],
+    parts: Mapping[str, Stateful],
+    after_epoch: Callable[[int], Mapping[str, float]] | None = None,
+) -> None:
+    """Run ``step(0) ... step(steps - 1)``, going on from the newest checkpoint.
+
+    Args:
+        context: The stage's context.
+        seed: Seeds torch's global generators anew at every step (and differently on every rank), for dropout.
+        steps: Optimizer steps in all.
+        steps_per_epoch: After so many steps the means of what ``step`` returned are reported, with the epoch as step number.
+        step: Does one optimizer step; returns 0-d tensors, detached, on any device (no synchronisation is forced between reports).
+        parts: What a checkpoint must hold besides the step.
+        after_epoch: Called with the epoch (from 0) on every rank; what it returns is reported too.
+
+    Raises:
+        StopRequested: The sweep is being stopped; the checkpoint is written.
+    """
+    sums: dict[str, torch.Tensor] = {}
+    start = 0
+    if (saved := context.load_checkpoint()) is not None:
+        start, sums = saved["step"], {name: value.to(context.device) for name, value in saved["sums"].items()}
+        for name, part in parts.items():
+            part.load_state_dict(saved["parts"][name])
+    for index in range(start, steps):
+        torch.manual_seed(seeded(seed, "noise", index, context.rank))
+        for name, value in step(index).items():
+            sums[name] = sums[name] + value if name in sums else value
+        done = index + 1
+        if done % steps_per_epoch == 0:
+            epoch = index // steps_per_epoch
+            metrics = {name: float(value) / steps_per_epoch for name, value in sums.items()}
+            metrics.update(after_epoch(epoch) if after_epoch else {})
+            context.report(metrics, epoch)
+            sums = {}
+        context.tick(done / steps)
+        if done < steps and context.checkpoint_due():
+            states = {name: part.state_dict() for name, part in parts.items()}
+            context.save_checkpoint({"step": done, "sums": dict(sums), "parts": states})
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
+    """Autocast for ``precision`` 'bfloat16'; nothing for 'float32'."""
+    if precision == "bfloat16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+class EpochOrder:
+    """Batches of distinct items from an endless sequence of seeded permutations; depends on (seed, step) alone.
+
+    What is left of a permutation after its last whole batch is passed over: the next permutation puts other items there.
+
+    Args:
+        size: Number of items.
+        batch_size: Items per batch; fewer only if there are not so many items.
+        seed: Seeds the permutations ("batch order").
+
+    Attributes:
+        steps_per_epoch: Batches per permutation.
+    """
+
+    def __init__(self, size: int, batch_size: int, seed: int) -> None:
+        self.batch_size = min(batch_size, size)
+        self.steps_per_epoch = size // self.batch_size
+        self._size, self._seed = size, seed
+        self._newest: tuple[int, torch.Tensor] = (-1, torch.empty(0))
+
+    def __getitem__(self, step: int) -> torch.Tensor:
+        """Indices of the batch of this step, LongTensor ``[batch_size]``."""
+        number, place = divmod(step, self.steps_per_epoch)
+        if self._newest[0] != number:
+            generator = torch.Generator().manual_seed(seeded(self._seed, "batch order", number))
+            self._newest = number, torch.randperm(self._size, generator=generator)
+        return self._newest[1][place * self.batch_size : (place + 1) * self.batch_size]
