@@ -1,0 +1,177 @@
+"""The manifest: its columns, what they mean, and every check of them.
+
+A manifest is a data frame with one row per segment: a turn of a conversation, or an utterance. Readers fill it; stages read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trainables.corpora.audio import END_TOLERANCE
+from trainables.corpora.roles import ROLES
+from trainables.errors import Faults
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from trainables.corpora.inventory import AudioFile
+
+
+class Column(NamedTuple):
+    """A column: ``kind`` is the type of its values, ``doc`` their meaning and unit."""
+
+    kind: type
+    doc: str
+
+
+COLUMNS = {
+    "segment": Column(str, "unique name of the row"),
+    "recording": Column(str, "audio file, relative to the corpus' root, with forward slashes"),
+    "start": Column(float, "start within the recording, s"),
+    "end": Column(float, "end within the recording, s; NaN means the end of the recording"),
+    "speaker": Column(str, "who speaks; the unit of every split"),
+    "talker": Column(str, "'subject' or 'interviewer'"),
+    "session": Column(str, "conversation (or video) that the segment belongs to; the unit of a diagnosis"),
+    "split": Column(str, "'train', 'dev' or 'test'; '' everywhere where the corpus has no splits of its own"),
+    "text": Column(str, "transcript, '' where there is none"),
+}
+"""Columns that every manifest has."""
+
+LABELS = {
+    "depressed": Column(float, "diagnosis: 1 depressed, 0 healthy; one value per session"),
+    "sentiment": Column(float, "signed sentiment score; in CMU-MOSEI from -3 to 3"),
+    "emotion": Column(str, "emotion category, in the corpus' own words; '' where unknown"),
+    "valence": Column(float, "valence, in the corpus' own scale; NaN where unknown"),
+    "activation": Column(float, "activation (arousal), in the corpus' own scale; NaN where unknown"),
+    "dominance": Column(float, "dominance, in the corpus' own scale; NaN where unknown"),
+    "gender": Column(str, "gender of the speaker, in the corpus' own words; '' where unknown"),
+}
+"""Label columns; a manifest has those that its corpus has."""
+
+TALKERS = ("subject", "interviewer")
+SPLITS = ("train", "dev", "test")
+_SHOWN = 10
+
+
+def listing(values: Iterable[Any]) -> str:
+    """The first ten values and how many more there are, for a message."""
+    distinct = list(dict.fromkeys(str(value) for value in values))
+    more = f" and {len(distinct) - _SHOWN} more" if len(distinct) > _SHOWN else ""
+    return ", ".join(repr(value) for value in distinct[:_SHOWN]) + more
+
+
+def in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """The manifest with its columns in the documented order and its rows by session, recording, start and segment."""
+    columns = [name for name in (*COLUMNS, *LABELS) if name in table.columns]
+    by = ["session", "recording", "start", "segment"]
+    return table[columns].sort_values(by, kind="stable").reset_index(drop=True)
+
+
+def check_table(table: pd.DataFrame, role: str, faults: Faults) -> None:
+    """Find what is wrong with a manifest, given its role; needs no audio.
+
+    Args:
+        table: The columns above with their types; NaN where a number could not be had.
+        role: The role in :data:`trainables.corpora.roles.ROLES` whose requirements are checked too.
+        faults: Receives one message per kind of fault.
+    """
+    for name in ("segment", "recording", "speaker", "session"):
+        empty = int((table[name] == "").sum())
+        if empty:
+            faults.add(f"{name} is empty in {empty} rows; fill it in")
+    repeated = table.loc[table["segment"].duplicated(), "segment"]
+    if len(repeated):
+        faults.add(f"segment names must be unique; found more than once: {listing(repeated)}")
+    _check_words(table, "talker", TALKERS, role, faults)
+    _check_words(table, "split", ("", *SPLITS), role, faults)
+    _check_times(table, faults)
+    _check_splits(table, faults)
+    _check_labels(table, role, faults)
+
+
+def check_audio(table: pd.DataFrame, files: Mapping[str, AudioFile], faults: Faults) -> None:
+    """Find missing and unreadable recordings, and segments that lie outside theirs.
+
+    Args:
+        table: The manifest.
+        files: What is known of each recording.
+        faults: Receives the messages.
+    """
+    missing = [recording for recording, file in files.items() if file.missing]
+    if missing:
+        faults.add(f"{len(missing)} audio files are missing: {listing(missing)}; copy them, or delete their rows")
+    damaged = [file.fault for file in files.values() if file.fault]
+    for fault in damaged[:_SHOWN]:
+        faults.add(fault)
+    if len(damaged) > _SHOWN:
+        faults.add(f"{len(damaged) - _SHOWN} more audio files cannot be read")
+    seconds = table["recording"].map({recording: file.seconds for recording, file in files.items() if file.readable})
+    late = (table["start"] >= seconds) | (table["end"] > seconds + END_TOLERANCE)
+    if late.any():
+        faults.add(f"segments end after their recording does: {listing(table.loc[late, 'segment'])}; mend their times")
+
+
+def _check_words(table: pd.DataFrame, column: str, known: tuple[str, ...], role: str, faults: Faults) -> None:
+    unknown = table.loc[~table[column].isin(known), column]
+    if len(unknown):
+        words = ", ".join(repr(word) for word in known)
+        faults.add(
+            f"{column} must be one of {words}; found {listing(unknown)}: "
+            f"map them in corpora.toml, for example [{role}.{column}] {_toml_key(unknown.iloc[0])} = {known[-1]!r}"
+        )
+
+
+def _check_times(table: pd.DataFrame, faults: Faults) -> None:
+    unknown = table["start"].isna()
+    if unknown.any():
+        faults.add(f"start is not a number: segments {listing(table.loc[unknown, 'segment'])}; give seconds")
+    negative = (table["start"] < 0) | (table["end"] < 0)
+    if negative.any():
+        faults.add(f"negative times: segments {listing(table.loc[negative, 'segment'])}; times are seconds from 0")
+    empty = table["end"] <= table["start"]
+    if empty.any():
+        faults.add(f"end is not after start: segments {listing(table.loc[empty, 'segment'])}; mend or delete them")
+
+
+def _check_splits(table: pd.DataFrame, faults: Faults) -> None:
+    given = table["split"] != ""
+    if given.any() and not given.all():
+        faults.add(
+            f"split is empty in {int((~given).sum())} of {len(table)} rows; fill it in everywhere, delete those rows, "
+            "or delete the column (splits are then made by speaker)"
+        )
+    subjects = table[table["talker"] != "interviewer"]
+    splits = subjects.groupby("speaker")["split"].nunique()
+    shared = splits.index[splits > 1]
+    if len(shared):
+        faults.add(f"one speaker must be in one split; in several are {listing(shared)}: move all their rows to one split")
+
+
+def _check_labels(table: pd.DataFrame, role: str, faults: Faults) -> None:
+    requirement = ROLES[role]
+    if "depressed" in table.columns:
+        values = table["depressed"]
+        wrong = values.notna() & ~values.isin((0, 1))
+        if wrong.any():
+            faults.add(f"depressed must be 0 or 1; found {listing(values[wrong])}: map them in [{role}.depressed]")
+        distinct = table.groupby("session")["depressed"].nunique()
+        if (distinct > 1).any():
+            faults.add(f"depressed must be constant within a session; it is not in {listing(distinct.index[distinct > 1])}")
+    if requirement.label not in table.columns:
+        return  # the reader has said which column is missing, and how to name it
+    labels = table.loc[table["talker"] != "interviewer", ["segment", requirement.label]]
+    unlabelled = labels[labels[requirement.label].isna()]
+    if len(unlabelled):
+        faults.add(f"{requirement.label} is missing: segments {listing(unlabelled['segment'])}; fill it in or delete them")
+    for need in requirement.needs:
+        if not need.met(labels[requirement.label]):
+            faults.add(f"the role {role!r} needs {need.what}, and the manifest has none")
+    if requirement.subject_in_session:
+        alone = set(table["session"]) - set(table.loc[table["talker"] == "subject", "session"])
+        if alone:
+            faults.add(f"sessions without any turn of the subject: {listing(sorted(alone))}; delete them")
+
+
+def _toml_key(word: str) -> str:
+    return word if word.isidentifier() else f'"{word}"'

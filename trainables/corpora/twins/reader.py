@@ -1,0 +1,80 @@
+"""The reader of twins: tells a twin's identity without making it, makes it on first use, reads it as a generic corpus."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
+
+from trainables.corpora import generic
+from trainables.corpora.corpus import CorpusSource, Progress
+from trainables.corpora.twins.build import MANIFEST_NAME, RECEIPT_NAME, make_twin
+from trainables.corpora.twins.recipe import RECIPES, MddRecipe, MoseiRecipe, Recipe, Synthesiser, twin_digest
+from trainables.corpora.twins.speech import best_synthesiser
+from trainables.errors import Faults, UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def twin_source(
+    role: str, home: Path, recipe: MddRecipe | MoseiRecipe | None = None, synthesiser: Synthesiser | None = None
+) -> CorpusSource:
+    """A role's twin, not made yet.
+
+    Args:
+        role: The role to play.
+        home: Where it is made: ``corpora/twin-<role>-<digest>`` under it.
+        recipe: What it is; the role's own if None.
+        synthesiser: Who speaks; the best on this machine if None.
+    """
+    recipe, synthesiser = recipe or RECIPES[role], synthesiser or best_synthesiser()
+    digest = twin_digest(recipe, synthesiser)
+    return CorpusSource(
+        role=role,
+        name=f"twin-{role}",
+        reader="twin",
+        root=str(home.resolve() / "corpora" / f"twin-{role}-{digest}"),
+        options={"recipe": recipe.model_dump(mode="json"), "synthesiser": synthesiser.model_dump()},
+        digest=digest,
+    )
+
+
+def make_if_missing(source: CorpusSource, progress: Progress | None = None) -> None:
+    """Make the twin unless it is there; of several processes that ask at once, one makes it and the others wait.
+
+    Raises:
+        UserError: The twin's synthesiser is not on this machine.
+    """
+    import filelock
+
+    folder = Path(source.root)
+    if (folder / RECEIPT_NAME).is_file():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(f"{folder}.lock"):
+        if (folder / RECEIPT_NAME).is_file():
+            return
+        synthesiser = Synthesiser.model_validate(source.options["synthesiser"])
+        _check_synthesiser(source, synthesiser)
+        shutil.rmtree(folder, ignore_errors=True)  # without its receipt it has been tampered with
+        make_twin(folder, TypeAdapter(Recipe).validate_python(source.options["recipe"]), synthesiser, progress)
+
+
+def read_manifest(source: CorpusSource, faults: Faults) -> pd.DataFrame | None:
+    """The manifest of a twin that has been made."""
+    plain = source.model_copy(update={"options": {"manifest": MANIFEST_NAME, "columns": {}, "values": {}}})
+    return generic.read_manifest(plain, faults)
+
+
+def _check_synthesiser(source: CorpusSource, wanted: Synthesiser) -> None:
+    """Another synthesiser would make other sound under the same digest."""
+    here = best_synthesiser()
+    if wanted.name == "espeak-ng" and here != wanted:
+        raise UserError(
+            f"corpus {source.name!r} is spoken by espeak-ng {wanted.version}, this machine has {here.name} {here.version}: "
+            f"install espeakng-loader=={wanted.version} here (the project's extra 'demo'), "
+            "or share the folder of results between the machines"
+        )

@@ -1,0 +1,65 @@
+"""The cast: which voices the twins' speakers have. The two twins and the interviewers share none."""
+
+from __future__ import annotations
+
+import random
+from typing import Literal
+
+from pydantic import BaseModel
+
+Gender = Literal["female", "male"]
+
+_ACCENTS = ("gmw/en-US", "gmw/en", "gmw/en-GB-x-rp", "gmw/en-GB-scotland")
+_VARIANTS: dict[Gender, tuple[str, ...]] = {
+    "female": ("f1", "f2", "f3", "f4", "f5", "linda", "belinda", "steph", "Annie", "Alicia", "Andrea", "aunty", "anika",
+               "shelby"),
+    "male": ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "adam", "david", "max", "robert", "quincy", "Alex", "Reed",
+             "benjamin"),
+}  # fmt: skip
+_POOLS = {"interviews": (0, 30), "monologues": (30, 53), "interviewers": (53, 55)}
+
+
+class Voice(BaseModel, frozen=True):
+    """A speaker's voice.
+
+    Attributes:
+        accent: An English voice of espeak-ng.
+        variant: Its voice variant; the formant synthesiser makes a vocal tract of accent and variant.
+        gender: Of the variant.
+        pitch: The speaker's own shift of the variant's pitch, semitones.
+        rate: The speaker's own shift of the speaking rate, natural logarithm.
+    """
+
+    accent: str
+    variant: str
+    gender: Gender
+    pitch: float
+    rate: float
+
+
+def cast_voices(count: int, pool: str, generator: random.Random) -> list[Voice]:
+    """As many different voices as asked for, genders alternating.
+
+    Args:
+        count: How many.
+        pool: 'interviews', 'monologues' or 'interviewers': each has voices of its own, up to 60, 46 and 4.
+        generator: Draws the speakers' pitch and rate; which voices there are does not depend on it.
+    """
+    first, last = _POOLS[pool]
+    genders: tuple[Gender, Gender] = ("female", "male")
+    shuffled = {}
+    for gender in genders:
+        pairs = [(accent, variant) for accent in _ACCENTS for variant in _VARIANTS[gender]]
+        random.Random("the twins' cast").shuffle(pairs)
+        shuffled[gender] = pairs[first:last]
+    return [
+        Voice(
+            accent=accent,
+            variant=variant,
+            gender=genders[index % 2],
+            pitch=round(generator.gauss(0.0, 1.0), 3),
+            rate=round(generator.gauss(0.0, 0.06), 3),
+        )
+        for index in range(count)
+        for accent, variant in [shuffled[genders[index % 2]][(index // 2) % (last - first)]]
+    ]
