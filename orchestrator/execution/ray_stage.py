@@ -7,7 +7,7 @@ local mode inside a pooled Ray task: a full trainer costs 9 to 14 s to start, th
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 
@@ -16,6 +16,9 @@ from orchestrator.execution.job import StageFailed, StageJob
 from orchestrator.execution.ray_actors import find_ledger
 from orchestrator.execution.resources import Need
 from trainables.stage import StopRequested
+
+if TYPE_CHECKING:
+    import torch
 
 _ATTEMPTS = 3  # a worker may be killed (memory, node, preemption); the stage then goes on from its checkpoint
 _CPU_SHARE = 0.95  # of each CPU; the rest is for the trial drivers, which hold 0.01 each
@@ -60,7 +63,7 @@ def _local_trainer(job: dict[str, Any], use_gpu: bool) -> None:
     from ray.train.torch import TorchTrainer
 
     scaling = ScalingConfig(num_workers=0, use_gpu=use_gpu)
-    TorchTrainer(_train_loop, train_loop_config={"job": job}, scaling_config=scaling).fit()
+    TorchTrainer(_train_loop, train_loop_config={"job": job, "use_gpu": use_gpu}, scaling_config=scaling).fit()
 
 
 def _run_together(job: StageJob, need: Need) -> None:
@@ -71,7 +74,7 @@ def _run_together(job: StageJob, need: Need) -> None:
     resources = {"CPU": need.cpus * _CPU_SHARE} | ({"GPU": need.gpus} if need.gpus else {})
     TorchTrainer(
         _train_loop,
-        train_loop_config={"job": job.model_dump(mode="json")},
+        train_loop_config={"job": job.model_dump(mode="json"), "use_gpu": need.gpus > 0},
         scaling_config=ScalingConfig(num_workers=need.workers, use_gpu=need.gpus > 0, resources_per_worker=resources),
         # A name of its own: Ray resumes a run of the same name from its own checkpoints, ours are in the store.
         run_config=RunConfig(
@@ -85,7 +88,6 @@ def _run_together(job: StageJob, need: Need) -> None:
 def _train_loop(config: dict[str, Any]) -> None:
     """What every worker runs."""
     import ray.train
-    import ray.train.torch
 
     from orchestrator.execution.job import run_job
     from orchestrator.execution.ray_actors import RayReporter
@@ -97,5 +99,19 @@ def _train_loop(config: dict[str, Any]) -> None:
         RayReporter(job.store, job.sweep),
         rank=context.get_world_rank(),
         world_size=context.get_world_size(),
-        device=ray.train.torch.get_device(),
+        device=_device(job, config["use_gpu"]),
     )
+
+
+def _device(job: StageJob, use_gpu: bool) -> torch.device:
+    """The device that was reserved for this worker."""
+    import ray.train.torch
+    import torch
+
+    if not use_gpu:
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        story = "Ray reserved a GPU, but torch finds no CUDA device on this node; check its driver, or ask for --gpus-per-worker 0"
+        ArtifactStore(job.store).mark_failed(job.fingerprint, story)
+        raise StageFailed(story)
+    return ray.train.torch.get_device()
