@@ -22,7 +22,7 @@ from orchestrator.plan import Plan, Redo, State, make_plan, prepare_store
 from orchestrator.progress import SweepDisplay, plan_sentence, plan_table
 from orchestrator.provenance import code_version
 from orchestrator.tracking import Tracker, default_artifacts, default_uri
-from search_spaces.scale import find_scale
+from search_spaces.scale import SCALES, find_scale
 from search_spaces.study import load_study
 from trainables.errors import Faults, UserError
 from trainables.stage import StopRequested
@@ -75,8 +75,9 @@ def plan_for(options: Options) -> Plan:
             faults.add(str(error))
     if options.local and (options.address or options.request.workers > 1):
         faults.add("--local runs one worker in this process; leave out --address and --workers, or --local")
-    if "study" in found and "scale" in found and options.address is None and not options.local:
-        stages = [found["scale"].apply(chain(0)) for chain in found["study"].chains.values()]
+    if "study" in found and options.address is None and not options.local:
+        scale = found.get("scale", SCALES["paper"])
+        stages = [scale.apply(chain(0)) for chain in found["study"].chains.values()]
         distinct = {stage for last in stages for stage in last.chain()}
         for message in request_faults(options.request, distinct, [options.machine]):
             faults.add(message)

@@ -14,15 +14,19 @@ from trainables.errors import Faults, UserError
 from trainables.stage import Context, CorpusRole, Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     import pandas as pd
     import torch
 
     from trainables.corpora.corpus import CorpusSource
-
+    from trainables.features.log_mel import LogMel
 
 _TURN_COLUMNS = ("segment", "recording", "start", "end", "talker", "text")
 """What describes one turn and not the unit it belongs to."""
+
+_BATCH = 32  # segments transformed at a time: bounds the memory of a long session; each gets the same bits as alone
 
 
 class LogMelFeatures(Stage):
@@ -88,16 +92,27 @@ class LogMelFeatures(Stage):
                 except UserError as error:
                     faults.add(str(error))
                     continue
-                described = self._describe(unit)
-                for position, piece in enumerate(pieces):
-                    writer.append(log_mel(_padded(piece, self.segment_samples))[: self.frames])
-                    rows.append({**described, "position": position, "seconds": len(piece) / self.sample_rate})
+                for row in self._features(log_mel, pieces):
+                    writer.append(row)
+                unit_facts = self._describe(unit)
+                lengths = [len(piece) / self.sample_rate for piece in pieces]
+                rows += [{**unit_facts, "position": position, "seconds": seconds} for position, seconds in enumerate(lengths)]
                 context.tick((number + 1) / len(units))
-        faults.raise_if_any()
+            faults.raise_if_any()
         segments = pd.DataFrame(rows)
         segments.to_parquet(context.directory / "segments.parquet", index=False)
         metrics = {"segments": len(segments), "units": len(units), "hours": float(segments["seconds"].sum() / 3600)}
         (context.directory / "metrics.json").write_text(json.dumps(metrics))
+
+    def _features(self, log_mel: LogMel, pieces: list[np.ndarray]) -> Iterator[torch.Tensor]:
+        """Log-mel ``[frames, mels]`` of each piece, padded with digital silence to a whole segment."""
+        import torch
+
+        for start in range(0, len(pieces), _BATCH):
+            batch = torch.zeros(min(_BATCH, len(pieces) - start), self.segment_samples)
+            for row, piece in zip(batch, pieces[start : start + _BATCH], strict=True):
+                row[: len(piece)] = torch.from_numpy(piece)
+            yield from log_mel(batch)[:, : self.frames]
 
     def _units(self, manifest: pd.DataFrame) -> list[pd.DataFrame]:
         """Groups of manifest rows that are cut together; the interviewer's turns are left out."""
@@ -134,12 +149,3 @@ def _concatenate(corpus: CorpusSource, unit: pd.DataFrame, sample_rate: int) -> 
             for row in unit.itertuples()
         ]
     )
-
-
-def _padded(samples: np.ndarray, size: int) -> torch.Tensor:
-    """``samples`` followed by digital silence, FloatTensor ``[size]``."""
-    import torch
-
-    padded = torch.zeros(size)
-    padded[: len(samples)] = torch.from_numpy(samples)
-    return padded

@@ -48,4 +48,4 @@ def read_units(features: Path, label: str) -> Units:
         raise UserError(f"label {label!r} is missing for some segments; the corpus has {sorted(segments.columns)}")
     groups = segments.sort_values(["unit", "position"], kind="stable").groupby("unit", sort=True)
     table = groups.first().reset_index().drop(columns=["position", "seconds"])
-    return Units(table, tuple(group.index.to_numpy() for _, group in groups))
+    return Units(table, tuple(group.index.to_numpy(copy=True) for _, group in groups))

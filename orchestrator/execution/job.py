@@ -46,7 +46,7 @@ class StageJob(BaseModel):
     code: str
     threads: int = 1
     sweep: str = ""
-    checkpoint_seconds: float = 60.0
+    checkpoint_seconds: float = 30.0
 
     def stage(self) -> Stage:
         """The stage itself."""

@@ -30,7 +30,7 @@ class Setting:
     code: str
     threads: int = 1
     sweep: str = ""
-    checkpoint_seconds: float = 60.0
+    checkpoint_seconds: float = 30.0
 
     def fingerprint(self, stage: Stage) -> str:
         """The stage's identity with these corpora."""

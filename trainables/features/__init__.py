@@ -1,0 +1,1 @@
+"""Log-mel spectrograms, masks, and the arrays that hold them."""

@@ -1,0 +1,1 @@
+"""Losses, each beside the equations it implements."""

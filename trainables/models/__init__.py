@@ -1,0 +1,1 @@
+"""Encoders and the models that read whole sessions."""
