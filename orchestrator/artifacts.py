@@ -11,6 +11,7 @@ A folder without the completion marker does not exist for any reader. On a local
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -71,8 +72,18 @@ class ArtifactStore:
         return self._fetch(fingerprint)
 
     def read_json(self, fingerprint: str, name: str) -> Any:
-        """One JSON file of a finished result."""
-        return json.loads(self._read(f"results/{fingerprint}/{name}"))
+        """One JSON file of a finished result.
+
+        Raises:
+            UserError: The file is missing or damaged.
+        """
+        try:
+            return json.loads(self._read(f"results/{fingerprint}/{name}"))
+        except (FileNotFoundError, ValueError) as error:
+            raise UserError(
+                f"the stored result {fingerprint} is damaged: {name} cannot be read ({error}). "
+                f"Run again with --redo force, or delete that folder in {self.uri}"
+            ) from error
 
     def check_identity(self, fingerprint: str, expected: Mapping[str, Any]) -> None:
         """Refuse a result whose recorded identity is not the expected one.
@@ -113,13 +124,15 @@ class ArtifactStore:
 
             filesystem = self.filesystem
             fs.copy_files(str(folder), self._full(f"results/{fingerprint}"), fs.LocalFileSystem(), filesystem)
-            self._write(f"results/{fingerprint}/{MARKER}", b"")
+            self._write(f"results/{fingerprint}/{MARKER}", uuid.uuid4().hex.encode())
         self.forget_unfinished(fingerprint)
 
     def _rename(self, fingerprint: str, folder: Path) -> None:
         target = Path(self.root) / "results" / fingerprint
         target.parent.mkdir(parents=True, exist_ok=True)
-        (folder / MARKER).touch()
+        (folder / MARKER).write_text(uuid.uuid4().hex)
+        if target.exists() and not self.is_done(fingerprint):  # half removed by a process that was killed
+            self._discard(target)
         folder.chmod(0o755)  # mkdtemp makes it private; colleagues share the store
         try:
             os.rename(folder, target)
@@ -130,11 +143,22 @@ class ArtifactStore:
     def remove(self, fingerprint: str) -> None:
         """Take a result out of the store: the marker first, so that nobody sees half of it."""
         self._delete(f"results/{fingerprint}/{MARKER}")
-        self._delete(f"results/{fingerprint}")
+        if self.is_local:
+            self._discard(Path(self.root) / "results" / fingerprint)
+        else:
+            self._delete(f"results/{fingerprint}")
         self.forget_unfinished(fingerprint)
 
+    def _discard(self, folder: Path) -> None:
+        """Take a folder out of sight at once, then delete it."""
+        aside = Path(self.root) / "partial" / f"discarded-{uuid.uuid4().hex}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # somebody else was first
+            os.rename(folder, aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
     def sweep_up(self) -> None:
-        """Remove partial results that nobody has touched for a day (their writers were killed)."""
+        """Remove partial results that nobody has touched for a day: their writers were killed, a living stage touches its own."""
         partial = Path(self.root) / "partial"
         if not (self.is_local and partial.is_dir()):
             return
@@ -229,24 +253,32 @@ class ArtifactStore:
                 filesystem.delete_file(self._full(name))
 
     def _fetch(self, fingerprint: str) -> Path:
-        """Copy a remote result into this node's cache, once, all or nothing."""
+        """Copy a remote result into this node's cache, once, all or nothing; again if it was computed again."""
         from pyarrow import fs
 
         cache = self._cache or Path(tempfile.gettempdir()) / "orchestrator-cache"
-        target = cache / "results" / fingerprint
-        if (target / MARKER).exists():
+        target = cache / hashlib.sha256(self.uri.encode()).hexdigest()[:12] / fingerprint
+        marker = self._read(f"results/{fingerprint}/{MARKER}")
+        if _content(target / MARKER) == marker:
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(dir=target.parent))
         filesystem = self.filesystem
         fs.copy_files(self._full(f"results/{fingerprint}"), str(aside), filesystem, fs.LocalFileSystem())
+        if target.exists():
+            os.rename(target, f"{aside}-old")  # whoever has it open keeps its files
+            shutil.rmtree(f"{aside}-old", ignore_errors=True)
         try:
             os.rename(aside, target)
         except OSError:
             shutil.rmtree(aside, ignore_errors=True)
-            if not (target / MARKER).exists():
+            if _content(target / MARKER) != marker:
                 raise
         return target
+
+
+def _content(file: Path) -> bytes | None:
+    return file.read_bytes() if file.exists() else None
 
 
 def _open(uri: str) -> tuple[FileSystem, str]:
@@ -256,6 +288,8 @@ def _open(uri: str) -> tuple[FileSystem, str]:
 
     try:
         return fs.FileSystem.from_uri(uri)
+    except OSError as error:
+        raise UserError(f"store {uri!r} cannot be opened: {error}") from error
     except pyarrow.ArrowInvalid as error:
         import fsspec
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import Progress
 
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.delivery import Call, deliver_stage, deliver_trial
 from orchestrator.execution.resources import ResourceRequest, request_faults, this_machine
-from orchestrator.execution.walk import Setting
+from orchestrator.execution.setting import Setting
 from orchestrator.plan import Plan, Redo, State, make_plan, prepare_store
 from orchestrator.progress import SweepDisplay, plan_sentence, plan_table
 from orchestrator.provenance import code_version
@@ -63,28 +66,57 @@ def plan_for(options: Options) -> Plan:
     from trainables.corpora.registry import open_corpora
 
     faults, found = Faults("the command"), {}
-    for name, find in (("study", lambda: load_study(options.study)), ("scale", lambda: find_scale(options.scale))):
+
+    def attempt(name: str, find: Callable[[], Any]) -> None:
         try:
             found[name] = find()
         except UserError as error:
-            faults.add(str(error))
+            for message in error.messages:
+                faults.add(message)
+
+    attempt("study", lambda: load_study(options.study))
+    attempt("scale", lambda: find_scale(options.scale))
     if "study" in found:
-        try:
-            found["corpora"] = open_corpora(options.corpora, options.results, found["study"].roles())
-        except UserError as error:
-            faults.add(str(error))
-    if options.local and (options.address or options.request.workers > 1):
-        faults.add("--local runs one worker in this process; leave out --address and --workers, or --local")
-    if "study" in found and options.address is None and not options.local:
+        attempt("corpora", lambda: open_corpora(options.corpora, options.results, found["study"].roles()))
         scale = found.get("scale", SCALES["paper"])
-        stages = [scale.apply(chain(0)) for chain in found["study"].chains.values()]
-        distinct = {stage for last in stages for stage in last.chain()}
-        for message in request_faults(options.request, distinct, [options.machine]):
+        distinct = {stage for chain in found["study"].chains.values() for stage in scale.apply(chain(0)).chain()}
+        nodes = [options.machine] if options.address is None else None
+        for message in request_faults(options.request, distinct, nodes):
             faults.add(message)
+    for message in place_faults(options):
+        faults.add(message)
     faults.raise_if_any()
-    setting = Setting(found["corpora"], options.store_root, code_version(), threads=options.request.cpus_per_worker)
+    setting = Setting(
+        corpora=found["corpora"], store=options.store_root, code=code_version(), threads=options.request.cpus_per_worker
+    )
     seeds = tuple(range(options.seeds or found["scale"].seeds))
-    return make_plan(found["study"], found["scale"], seeds, setting, ArtifactStore(options.store_root))
+    store = ArtifactStore(options.store_root)
+    try:
+        return make_plan(found["study"], found["scale"], seeds, setting, store, options.redo)
+    except OSError as error:
+        raise UserError(f"the store {store.uri} cannot be read: {error}") from error
+
+
+def place_faults(options: Options) -> list[str]:
+    """What is wrong with where the sweep should run and leave its results."""
+    faults = []
+    if options.local and (options.address or options.request.workers > 1):
+        faults.append("--local runs one worker in this process; leave out --address and --workers, or --local")
+    if (unwritable := _unwritable(options.results)) is not None:
+        faults.append(f"--results {options.results}: {unwritable} is not a folder that can be written to; choose another")
+    host, _, port = (options.address or "").rpartition(":")
+    if host and port.isdigit() and "://" not in options.address:
+        try:
+            socket.create_connection((host, int(port)), timeout=3).close()
+        except OSError as error:
+            faults.append(f"--address {options.address}: nobody answers ({error}); check host, port and that the cluster is up")
+    return faults
+
+
+def _unwritable(folder: Path) -> Path | None:
+    """The nearest existing part of a path, if nothing can be made in it."""
+    there = next(part for part in (folder.absolute(), *folder.absolute().parents) if part.exists())
+    return None if there.is_dir() and os.access(there, os.W_OK) else there
 
 
 def conduct(options: Options, console: Console, dry_run: bool = False) -> int:
@@ -98,20 +130,31 @@ def conduct(options: Options, console: Console, dry_run: bool = False) -> int:
     console.print(plan_sentence(plan), highlight=False)
     if dry_run:
         return COMPLETE
-    store = ArtifactStore(options.store_root)
     options.results.mkdir(parents=True, exist_ok=True)
-    prepare_store(plan, options.redo, store)
-    if options.redo is not Redo.cached:
-        plan = plan_for(options)
-    store.sweep_up()
-    uri = default_uri(options.results)
-    tracker = Tracker(uri, default_artifacts(uri, options.results))
-    started = time.monotonic()
-    outcome = "FINISHED"
-    if plan.in_state(State.missing):
-        _prepare_corpora(plan, console)
-        outcome = _run_locally(plan, tracker, options, console) if options.local else _run_on_ray(plan, uri, options, console)
-    return _conclude(plan, tracker, outcome, options, console, time.monotonic() - started)
+    with _alone(options):
+        store, started = ArtifactStore(options.store_root), time.monotonic()
+        prepare_store(plan, options.redo, store)
+        store.sweep_up()
+        outcome = "FINISHED"
+        if plan.in_state(State.missing):
+            run = _run_locally if options.local else _run_on_ray
+            outcome = run(plan, options, console)
+        return _conclude(plan, outcome, options, console, time.monotonic() - started)
+
+
+@contextmanager
+def _alone(options: Options) -> Iterator[None]:
+    """Two sweeps on this machine would not know of each other and compute everything twice; on a cluster they share a ledger.
+
+    Raises:
+        UserError: Another sweep runs on these results.
+    """
+    lock = FileLock(options.results / "sweep.lock", timeout=0)
+    try:
+        with lock if options.address is None else nullcontext():
+            yield
+    except Timeout:
+        raise UserError(f"another sweep is running on {options.results}; wait for it, or choose other --results") from None
 
 
 def _prepare_corpora(plan: Plan, console: Console) -> None:
@@ -119,53 +162,62 @@ def _prepare_corpora(plan: Plan, console: Console) -> None:
     for corpus in plan.setting.corpora.values():
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task(f"making {corpus.name}", total=None)
-            corpus.prepare(
-                lambda done, total, task=task, progress=progress: progress.update(task, completed=done, total=total)
-            )
+            corpus.prepare(lambda done, total, task=task, progress=progress: progress.update(task, completed=done, total=total))
 
 
-def _run_locally(plan: Plan, tracker: Tracker, options: Options, console: Console) -> str:
+def _run_locally(plan: Plan, options: Options, console: Console) -> str:
     """In this process; returns how the sweep ended."""
     from orchestrator.execution.local import LocalExecutor
 
     running: dict[str, tuple[float, float]] = {}
     store, clock, stopping = ArtifactStore(plan.setting.store), {}, threading.Event()
+    tracker = _tracker(options)
 
     def show(name: str, fraction: float) -> None:
         running.clear()
-        running[name] = (fraction, time.monotonic() - clock.setdefault(name, time.monotonic()))
+        since = clock.setdefault(name, time.monotonic())
+        running[name] = (fraction, time.monotonic() - since)
 
     def call(method: str, *arguments: Any) -> None:
         getattr(tracker, method)(*arguments)
 
+    _prepare_corpora(plan, console)
     tracker.open_sweep(plan.sweep)
     display = SweepDisplay(plan, console, lambda: dict(running), store.is_done)
     with _stop_signals(stopping.set), display.shown(options.results / "sweep.log"):
         try:
-            LocalExecutor(plan.setting, call, show, stopping=stopping).run(plan.trials)
+            LocalExecutor(plan.setting, call, show, stopping).run(plan.trials)
         except StopRequested:
             return "KILLED"
     return "FINISHED"
 
 
-def _run_on_ray(plan: Plan, uri: str, options: Options, console: Console) -> str:
+def _run_on_ray(plan: Plan, options: Options, console: Console) -> str:
     """On a Ray cluster; returns how the sweep ended."""
     from orchestrator.execution.environment import set_environment
 
     set_environment(options.address)  # before the first import of Ray
 
-    from orchestrator.execution.cluster import joined, node_resources
+    from orchestrator.execution.cluster import check_shared, joined, node_resources
     from orchestrator.execution.ray_sweep import RaySweep
 
+    uri = default_uri(options.results)
     with joined(options.address, options.machine):
         faults = Faults("the resources of the cluster")
         for message in request_faults(options.request, {stage.stage for stage in plan.stages}, node_resources()):
             faults.add(message)
         faults.raise_if_any()
+        check_shared(plan.setting.store)
+        _prepare_corpora(plan, console)
         sweep = RaySweep(plan, options.request, uri, default_artifacts(uri, options.results))
         display = SweepDisplay(plan, console, sweep.running, ArtifactStore(plan.setting.store).is_done)
         with _stop_signals(sweep.stop), display.shown(options.results / "sweep.log"):
             return sweep.run()
+
+
+def _tracker(options: Options) -> Tracker:
+    uri = default_uri(options.results)
+    return Tracker(uri, default_artifacts(uri, options.results))
 
 
 @contextmanager
@@ -185,27 +237,23 @@ def _stop_signals(stop: Any) -> Iterator[None]:
             signal.signal(name, handler)
 
 
-def _conclude(plan: Plan, tracker: Tracker, outcome: str, options: Options, console: Console, seconds: float) -> int:
+def _conclude(plan: Plan, outcome: str, options: Options, console: Console, seconds: float) -> int:
     """Deliver to MLflow what is missing there, print the table or what is in its way."""
     from orchestrator.reporting import print_failures, print_table
 
-    store = ArtifactStore(plan.setting.store)
-    finished = [trial for trial in plan.trials if store.is_done(trial.record.fingerprint)]
+    store, tracker = ArtifactStore(plan.setting.store), _tracker(options)
     tracker.open_sweep(plan.sweep)
     _deliver(plan, lambda method, *arguments: getattr(tracker, method)(*arguments), store)
-    complete = len(finished) == len(plan.trials)
-    if outcome == "FINISHED" and not complete:
-        outcome = "FAILED"
-    if outcome == "KILLED":
+    finished = sum(store.is_done(trial.record.fingerprint) for trial in plan.trials)
+    complete = finished == len(plan.trials)
+    if outcome == "KILLED" and not complete:
         tracker.close_sweep("KILLED")
-        console.print(
-            f"Stopped. {len(finished)} of {len(plan.trials)} trials are finished; the same command goes on from here."
-        )
+        console.print(f"Stopped. {finished} of {len(plan.trials)} trials are finished; the same command goes on from here.")
         return INTERRUPTED
     print_failures(plan, store, console)
-    uri = default_uri(options.results)
-    printed = print_table(plan, tracker, uri, outcome, options.results, console)
-    console.print(f"{len(finished)} of {len(plan.trials)} trials finished in {seconds:.0f} s.", highlight=False)
+    status = "FINISHED" if complete else "FAILED"
+    printed = print_table(plan, tracker, default_uri(options.results), status, options.results, console)
+    console.print(f"{finished} of {len(plan.trials)} trials finished in {seconds:.0f} s.", highlight=False)
     return COMPLETE if complete and printed else INCOMPLETE
 
 

@@ -1,7 +1,7 @@
 """From the store to MLflow: what a finished stage or trial has to say, delivered once however often it is sent.
 
-The store keeps every result with its curves, so MLflow may be away, or its server lost: the next run of the same command delivers what is
-missing. Every call of the tracker is idempotent.
+The store keeps every result with its curves, so MLflow may be away, or its server lost: the next run of the same command delivers
+what is missing. Every call of the tracker is idempotent.
 """
 
 from __future__ import annotations
@@ -37,8 +37,11 @@ def deliver_trial(call: Call, trial: TrialRecord, store: ArtifactStore) -> dict[
     """Make sure that MLflow has the finished trial's run, with the code that computed it; returns its metrics."""
     metrics = store.read_json(trial.fingerprint, "metrics.json")
     done = [name for name in trial.stages if store.is_done(name)]  # what is upstream of a finished stage may have been cleared away
-    codes = sorted({store.read_json(name, "provenance.json")["code"] for name in done})
-    call("trial_ended", trial.model_copy(update={"code": "+".join(codes)}), "FINISHED", metrics)
+    codes: dict[str, set[str]] = {}
+    for name in done:
+        codes.setdefault(name.partition("/")[0], set()).add(store.read_json(name, "provenance.json")["code"])
+    code = {stage: "+".join(sorted(digests)) for stage, digests in codes.items()}
+    call("trial_ended", trial.model_copy(update={"code": code}), "FINISHED", metrics)
     return metrics
 
 

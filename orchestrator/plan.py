@@ -1,21 +1,22 @@
-"""From a study to the distinct stages behind it: what is done, what will run, what failed before, and what sharing saves. Pure: no Ray."""
+"""From a study to the distinct stages behind it: what is done, what will run, what sharing saves. Knows no Ray."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
 from orchestrator.artifacts import ArtifactStore
-from orchestrator.execution.walk import Setting
+from orchestrator.execution.setting import Setting
 from orchestrator.records import CorpusRecord, SweepRecord, TrialRecord
 from search_spaces.scale import Scale
 from search_spaces.study import Study
 from trainables.errors import UserError
+from trainables.identity import identity_of
 from trainables.stage import Stage
 
 
@@ -40,6 +41,7 @@ class State(StrEnum):
     done = "done"
     missing = "to run"
     failed = "failed before"
+    unneeded = "not needed"  # its result is gone, but everything that would read it is done
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,10 @@ class Plan:
         )
 
 
-def make_plan(study: Study, scale: Scale, seeds: tuple[int, ...], setting: Setting, store: ArtifactStore) -> Plan:
-    """Expand the study into trials and collect their distinct stages."""
+def make_plan(
+    study: Study, scale: Scale, seeds: tuple[int, ...], setting: Setting, store: ArtifactStore, redo: Redo = Redo.cached
+) -> Plan:
+    """Expand the study into trials, collect their distinct stages, and see where each stands. Changes nothing."""
     trials, stages, uses = [], {}, Counter()
     for seed in seeds:
         for row, chain in study.chains.items():
@@ -113,39 +117,54 @@ def make_plan(study: Study, scale: Scale, seeds: tuple[int, ...], setting: Setti
             last = setting.fingerprint(target)
             record = TrialRecord(key=f"{row}-seed{seed}", row=row, seed=seed, fingerprint=last, stages=tuple(names))
             trials.append(PlannedTrial(record, target))
-    planned = [PlannedStage(stage, name, _state(name, store), uses[name]) for name, stage in stages.items()]
+    states = {name: _state(name, store, redo) for name in stages}
+    needed = _needed({trial.target for trial in trials}, states, setting)
+    planned = []
+    for name, stage in stages.items():
+        state = states[name] if states[name] is State.done or name in needed else State.unneeded
+        planned.append(PlannedStage(stage, name, state, uses[name]))
     return Plan(study, scale, seeds, setting, tuple(trials), tuple(planned))
 
 
 def prepare_store(plan: Plan, redo: Redo, store: ArtifactStore) -> None:
-    """Clear from the store what the user wants done again.
+    """Make the store what the plan says it is.
 
     Raises:
-        UserError: Results are missing and nothing may be computed.
+        UserError: Results are missing and nothing may be computed, or a result is not what its name says.
     """
-    missing = [stage for stage in plan.stages if stage.state != State.done]
+    missing = plan.in_state(State.missing) + plan.in_state(State.failed)
     if redo is Redo.read_only and missing:
         listing = "\n".join(f"  - {stage.fingerprint}" for stage in missing[:10])
-        raise UserError(
-            f"{len(missing)} of {len(plan.stages)} results are missing and --redo read-only computes nothing:\n{listing}"
-        )
-    if redo is Redo.retry:
-        for stage in plan.in_state(State.failed):
+        count = f"{len(missing)} of {len(plan.stages)}"
+        raise UserError(f"{count} results are missing and --redo read-only computes nothing:\n{listing}")
+    for stage in plan.in_state(State.done):
+        store.check_identity(stage.fingerprint, identity_of(stage.stage, plan.setting.digests))
+    for stage in plan.stages:
+        if redo is Redo.retry:
             store.clear_failure(stage.fingerprint)
-    if redo is Redo.force:
-        for stage in plan.stages:
+        elif redo is Redo.force:
             store.remove(stage.fingerprint)
-    for stage in plan.in_state(State.done) if redo is not Redo.force else ():
-        store.check_identity(stage.fingerprint, _identity(stage.stage, plan.setting))
 
 
-def _state(fingerprint: str, store: ArtifactStore) -> State:
+def _state(fingerprint: str, store: ArtifactStore, redo: Redo) -> State:
+    if redo is Redo.force:
+        return State.missing
     if store.is_done(fingerprint):
         return State.done
-    return State.failed if store.failure(fingerprint) else State.missing
+    return State.failed if redo is not Redo.retry and store.failure(fingerprint) else State.missing
 
 
-def _identity(stage: Stage, setting: Setting) -> Mapping:
-    from trainables.identity import identity_of
+def _needed(targets: Iterable[Stage], states: Mapping[str, State], setting: Setting) -> set[str]:
+    """Unfinished stages that some unfinished chain leads through; a finished result hides everything upstream of it."""
+    needed: set[str] = set()
 
-    return identity_of(stage, {role: corpus.digest for role, corpus in setting.corpora.items()})
+    def visit(stage: Stage) -> None:
+        name = setting.fingerprint(stage)
+        if name not in needed and states[name] is not State.done:
+            needed.add(name)
+            for above in stage.upstream().values():
+                visit(above)
+
+    for target in targets:
+        visit(target)
+    return needed

@@ -33,7 +33,7 @@ class SweepDisplay:
 
     def __init__(self, plan: Plan, console: Console, running: Callable[[], Running], is_done: Callable[[str], bool]) -> None:
         self._plan, self._console, self._running, self._is_done = plan, console, running, is_done
-        self._open = {stage.fingerprint: stage for stage in plan.stages if stage.state != State.done}
+        self._open = {stage.fingerprint: stage for stage in plan.stages if stage.state in (State.missing, State.failed)}
         self._seconds: dict[str, float] = {}
         self._named: dict[str, str] = {}
 
@@ -49,9 +49,7 @@ class SweepDisplay:
 
         with contextlib.ExitStack() as stack:
             stream = stack.enter_context(log.open("a"))
-            live = Live(
-                console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
-            )
+            live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
             stack.enter_context(live)
             stack.enter_context(contextlib.redirect_stdout(stream))
             stack.enter_context(contextlib.redirect_stderr(stream))
@@ -70,15 +68,11 @@ class SweepDisplay:
         self._seconds |= {name: seconds for name, (_, seconds) in running.items()}
         for name in [name for name in self._open if self._is_done(name)]:
             del self._open[name]
-            self._console.print(
-                f"  [green]✓[/green] {self._title(name)}  {self._seconds.get(name, 0.0):.0f} s", highlight=False
-            )
+            self._console.print(f"  [green]✓[/green] {self._title(name)}  {self._seconds.get(name, 0.0):.0f} s", highlight=False)
         stages = Table.grid(padding=(0, 2))
         for name, (fraction, seconds) in sorted(running.items()):
             left = f"{seconds * (1 - fraction) / fraction:4.0f} s left" if fraction > 0.02 else ""
-            stages.add_row(
-                "  " + self._title(name), ProgressBar(total=1.0, completed=fraction, width=24), f"{fraction:4.0%}", left
-            )
+            stages.add_row("  " + self._title(name), ProgressBar(total=1.0, completed=fraction, width=24), f"{fraction:4.0%}", left)
         return Group(self._totals(), stages)
 
     def _totals(self) -> Text:
@@ -97,32 +91,24 @@ class SweepDisplay:
 def plan_table(plan: Plan) -> Table:
     """The plan as it is printed before anything runs: one line per kind of stage."""
     table = Table(title=f"{plan.study.table.source}: {plan.study.table.title}", title_justify="left", box=None, padding=(0, 2))
-    for title, justify in (
-        ("stage", "left"),
-        ("needed by", "right"),
-        ("distinct", "right"),
-        ("done", "right"),
-        ("to run", "right"),
-    ):
-        table.add_column(title, justify=justify)
-    table.add_column("failed before", justify="right")
+    table.add_column("stage")
+    columns = [state for state in State if state in (State.done, State.missing) or plan.in_state(state)]
+    for title in ("needed by", "distinct", *columns):
+        table.add_column(title, justify="right")
     for label in dict.fromkeys(stage.stage.label for stage in plan.stages):
         kind = [stage for stage in plan.stages if stage.stage.label == label]
-        counts = [sum(stage.state == state for stage in kind) for state in (State.done, State.missing, State.failed)]
-        table.add_row(
-            label,
-            f"{sum(stage.trials for stage in kind)}",
-            f"{len(kind)}",
-            *(str(count) if count else "·" for count in counts),
-        )
+        counts = [sum(stage.state is state for stage in kind) for state in columns]
+        numbers = [sum(stage.trials for stage in kind), len(kind), *counts]
+        table.add_row(label, *(str(number) if number else "·" for number in numbers))
     return table
 
 
 def plan_sentence(plan: Plan) -> str:
-    """What the plan comes to, in one sentence."""
-    left = len(plan.stages) - len(plan.in_state(State.done))
+    """What the plan comes to."""
+    failed = len(plan.in_state(State.failed))
+    left = f" {failed} failed before and are left alone: --redo retry runs them again." if failed else ""
     return (
         f"{len(plan.trials)} trials ({len(plan.study.chains)} rows x {len(plan.seeds)} seeds) need {plan.unshared} stage results; "
-        f"sharing leaves {len(plan.stages)} distinct stages, of which {left} will run "
-        f"({plan.unshared / max(len(plan.stages), 1):.1f} times fewer than without sharing)."
+        f"sharing leaves {len(plan.stages)} distinct stages ({plan.unshared / max(len(plan.stages), 1):.1f} times fewer), "
+        f"of which {len(plan.in_state(State.missing))} will run.{left}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.metadata
 import platform
@@ -16,21 +17,56 @@ if TYPE_CHECKING:
     import torch
 
     from orchestrator.execution.job import StageJob
+    from trainables.stage import Stage
 
 _PACKAGES = ("torch", "numpy", "ray", "mlflow", "scikit-learn", "librosa")
 
 
 @cache
 def code_version() -> str:
-    """Which code computes the numbers: a digest of every source file of ``trainables``, 12 hexadecimal digits.
+    """Which code is installed here: a digest of every source file of ``trainables``, 12 hexadecimal digits.
 
-    Not a git commit: results made before and after an edit of the README count as made by the same code, two states of an uncommitted
-    file do not, and an installed package needs no checkout.
+    Not a git commit: results made before and after an edit of the README count as made by the same code, two states of an
+    uncommitted file do not, and an installed package needs no checkout.
     """
     digest = hashlib.sha256()
     for file in sorted(Path(trainables.__file__).parent.rglob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
+
+
+@cache
+def stage_code(stage: type[Stage]) -> str:
+    """Which code computes this kind of stage: a digest of its module and of everything in ``trainables`` that it imports.
+
+    So a table may hold results from before and after an edit of *another* stage, but not of the same one. The twins' own sources do
+    not count: their recipe is part of the corpus' digest.
+    """
+    root = Path(trainables.__file__).parent
+    digest = hashlib.sha256()
+    for module in sorted(_imported(stage.__module__, root)):
+        digest.update(_source(module, root).read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _imported(module: str, root: Path) -> set[str]:
+    """``module`` and all modules of ``trainables`` that it imports, at its top or inside a function, and so on."""
+    found, queue = set(), [module]
+    while queue:
+        name = queue.pop()
+        if name in found or name.startswith("trainables.corpora.twins") or not _source(name, root).exists():
+            continue
+        found.add(name)
+        for node in ast.walk(ast.parse(_source(name, root).read_bytes())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            queue += [name for name in names if name.startswith("trainables.")]
+    return found
+
+
+def _source(module: str, root: Path) -> Path:
+    path = root.joinpath(*module.split(".")[1:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 @cache
@@ -48,11 +84,12 @@ def git_commit() -> str:
         return "none"
 
 
-def describe_run(job: StageJob, device: torch.device, world_size: int, wall: float, cpu: float) -> dict[str, Any]:
+def describe_run(job: StageJob, stage: Stage, device: torch.device, world_size: int, wall: float, cpu: float) -> dict[str, Any]:
     """What ``provenance.json`` holds.
 
     Args:
         job: What was run.
+        stage: The same, rebuilt.
         device: Where rank 0 computed.
         world_size: Number of workers.
         wall: Seconds from start to end (of the last attempt, if the stage was interrupted).
@@ -62,15 +99,15 @@ def describe_run(job: StageJob, device: torch.device, world_size: int, wall: flo
 
     on_gpu = device.type == "cuda"
     return {
-        "code": job.code,
+        "code": stage_code(type(stage)),
         "commit": git_commit(),
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES if _installed(name)},
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
         "workers": world_size,
-        "threads": job.threads,
-        "corpora": {role: {"name": corpus.name, "digest": corpus.digest} for role, corpus in sorted(job.corpora.items())},
+        "threads": job.setting.threads,
+        "corpora": {role: {"name": corpus.name, "digest": corpus.digest} for role, corpus in sorted(job.setting.corpora.items())},
         "wall_seconds": round(wall, 3),
         "cpu_seconds": round(cpu, 3),
         "gpu_seconds": round(wall * world_size, 3) if on_gpu else 0.0,

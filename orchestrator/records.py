@@ -14,6 +14,9 @@ from search_spaces.table import Record, Scalar, TableSpec
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
+Point = tuple[str, float, int, int]
+"""One point of a curve: metric, value, step, time in milliseconds."""
+
 
 class CorpusRecord(Record):
     """The corpus that filled a role: its name, its digest, and whether it is a synthetic twin."""
@@ -33,8 +36,7 @@ class SweepRecord(Record):
     scale: str
     corpora: dict[str, CorpusRecord]  # by role
     protocol: str
-    code: str
-    params: dict[str, Scalar] = Field(default_factory=dict)
+    code: str  # of all stages, as it was when the sweep was planned
 
 
 class StageRecord(Record):
@@ -49,8 +51,8 @@ class StageRecord(Record):
 class TrialRecord(Record):
     """One point of a sweep: a row and a seed, the fingerprint of its last stage and those of its whole chain.
 
-    ``code`` names the code that computed the chain's results, which may be older than the code that runs the sweep; empty while
-    they are not computed.
+    ``code`` maps the class of each stage of the chain to the digest of the code that computed it, which may be older than the code
+    that runs the sweep; digests are joined by ``+`` where two stages of one class differ. Empty while nothing is computed.
     """
 
     key: str
@@ -58,7 +60,7 @@ class TrialRecord(Record):
     seed: int
     fingerprint: str
     stages: tuple[str, ...]
-    code: str = ""
+    code: dict[str, str] = Field(default_factory=dict)
 
 
 class TrialResult(Record):
@@ -71,5 +73,5 @@ class TrialResult(Record):
     metrics: dict[str, float]
     scale: str
     protocol: str
-    code: str
+    code: dict[str, str]  # digest by class of stage, see TrialRecord
     corpora: dict[str, str]  # digest by role

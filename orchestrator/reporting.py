@@ -65,8 +65,6 @@ def print_table(plan: Plan, tracker: Tracker, uri: str, status: Status, results:
     tracker.close_sweep(status, [*(folder / name for name in _FILES.values()), figure], render(table, Format.markdown))
     console.print(terminal(table))
     if uri.startswith("sqlite:"):
-        console.print(
-            f"Compare the runs:  mlflow ui --host 127.0.0.1 --backend-store-uri {uri}", highlight=False, soft_wrap=True
-        )
+        console.print(f"Compare the runs:  mlflow ui --host 127.0.0.1 --backend-store-uri {uri}", highlight=False, soft_wrap=True)
     console.print(f"Table as Markdown, LaTeX, CSV, HTML and picture:  {folder}", highlight=False, soft_wrap=True)
     return True

@@ -2,7 +2,7 @@
 
 The interval of a cell is Student's t interval of the mean over seeds. Seeds are the only thing that varies between the values
 of a cell, so it covers the variation between seeds (initialisation, order and the random split) and nothing else: it does not
-say how the number would move with other speakers.
+say how the number would move with other speakers, nor with another run of a stage that the seeds share, such as pretraining.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from statistics import fmean, stdev
 
 from trainables.errors import Faults
 
-CONFIDENCE = 0.95
+_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ def summarize(values: Mapping[str, float], scale: float = 1.0) -> Summary:
     if len(scaled) < 2:
         return Summary(len(scaled), mean, None, None, None)
     std = stdev(scaled)
-    half = t_half_width(std, len(scaled))
+    half = _t_half_width(std, len(scaled))
     return Summary(len(scaled), mean, std, mean - half, mean + half)
 
 
-def t_half_width(std: float, n: int, confidence: float = CONFIDENCE) -> float:
+def _t_half_width(std: float, n: int) -> float:
     """Half the width of Student's t interval of a mean: t_{n-1} * std / sqrt(n), for a sample ``std`` of ``n`` >= 2 values."""
     from scipy.special import stdtrit
 
-    return float(stdtrit(n - 1, 0.5 + confidence / 2)) * std / math.sqrt(n)
+    return float(stdtrit(n - 1, 0.5 + _CONFIDENCE / 2)) * std / math.sqrt(n)

@@ -10,9 +10,7 @@ import typer
 from orchestrator.command import command_line, console
 from orchestrator.plan import Redo
 
-app = typer.Typer(
-    add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
-)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
 
 
 @app.command()
@@ -29,9 +27,7 @@ def sweep(
     ] = None,
     redo: Annotated[
         Redo,
-        typer.Option(
-            help="What to do again: nothing (cached), failed stages (retry), all (force); read-only computes nothing."
-        ),
+        typer.Option(help="What to do again: nothing (cached), failed stages (retry), all (force); read-only computes nothing."),
     ] = Redo.cached,
     workers: Annotated[int, typer.Option(min=1, help="Workers of each data-parallel stage.")] = 1,
     cpus_per_worker: Annotated[int, typer.Option(min=1, help="CPUs and threads of each worker.")] = 1,

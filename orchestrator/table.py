@@ -10,10 +10,9 @@ from rich.console import Console
 
 from orchestrator.command import command_line
 from orchestrator.tables.render import Format, render, terminal
+from trainables.errors import UserError
 
-app = typer.Typer(
-    add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
-)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
 
 
 @app.command()
@@ -24,9 +23,7 @@ def table(
     partial: Annotated[
         bool, typer.Option("--partial", help="Make it from incomplete or mixed trials; the caption says so.")
     ] = False,
-    results: Annotated[Path, typer.Option(help="Folder of the results; unused if MLFLOW_TRACKING_URI is set.")] = Path(
-        "results"
-    ),
+    results: Annotated[Path, typer.Option(help="Folder of the results; unused if MLFLOW_TRACKING_URI is set.")] = Path("results"),
 ) -> None:
     """Print the table of the last sweep of a study."""
     from orchestrator.tables.cells import make_table
@@ -34,8 +31,13 @@ def table(
 
     made = make_table(*read_trials(default_uri(results), study), partial=partial)
     if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(render(made, form), encoding="utf-8")
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_text(render(made, form), encoding="utf-8")
+        except OSError as error:
+            raise UserError(
+                f"cannot write {output}: {error.strerror}; give --output a file in a folder that can be written"
+            ) from error
         typer.echo(f"written to {output}", err=True)
     elif form is Format.terminal:
         Console().print(terminal(made))

@@ -1,7 +1,7 @@
 """Scales: the paper's own settings, and small overlays over them for a laptop. The only place where a study gets smaller.
 
-A study is always written at the paper's scale. An overlay replaces *defaults*; what a study sets itself (λ, K, a row's objective) it
-cannot touch.
+A study is always written at the paper's scale. An overlay replaces *defaults*; what a study sets itself (λ, K, a row's objective)
+it cannot touch.
 """
 
 from __future__ import annotations

@@ -33,9 +33,7 @@ class Study:
 
     def __post_init__(self) -> None:
         if list(self.chains) != [row.key for row in self.table.rows]:
-            raise ValueError(
-                f"study {self.name!r}: rows {[row.key for row in self.table.rows]} but chains {list(self.chains)}"
-            )
+            raise ValueError(f"study {self.name!r}: rows {[row.key for row in self.table.rows]} but chains {list(self.chains)}")
 
     @property
     def name(self) -> str:

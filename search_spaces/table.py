@@ -30,17 +30,22 @@ class Row(Record):
 
 
 class Column(Record):
-    """One metric of a table. ``percent`` shows the metric times 100; ``decimals`` is the precision of what is shown."""
+    """One metric of a table.
+
+    ``percent`` shows the metric times 100; ``decimals`` is the precision of what is shown. ``bounded`` says that a metric
+    in percent cannot leave 0..100, so that no wider interval is shown.
+    """
 
     metric: str
     title: str
     percent: bool
     higher_is_better: bool
+    bounded: bool = True
     decimals: int = 2
 
 
 class TableSpec(Record):
-    """What a table shows, as its study file declares it. ``headline`` is a column's metric, ``baseline`` a row's key."""
+    """What a table shows, as its study file declares it. ``headline`` is a column's metric."""
 
     study: str
     title: str
@@ -49,4 +54,3 @@ class TableSpec(Record):
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
     headline: str
-    baseline: str | None = None

@@ -66,6 +66,8 @@ def test_the_readmes_commands_and_links_are_true():
         assert (ROOT / link).exists(), link
     for marker in ("<!-- demo -->", "<!-- tests -->"):
         assert readme.count(marker) == 1
+    for script in re.findall(r"python (tests/\S+\.py)", readme):
+        assert (ROOT / script).exists(), script
     for module in set(re.findall(r"python -m (orchestrator\.\w+)", readme)):
         assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
 
@@ -73,9 +75,7 @@ def test_the_readmes_commands_and_links_are_true():
 def test_every_package_of_the_project_is_pinned():
     import tomllib
 
-    pinned = {
-        line.split("==")[0].lower().replace("_", "-") for line in (ROOT / "deploy/constraints.txt").read_text().splitlines()
-    }
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in (ROOT / "deploy/constraints.txt").read_text().splitlines()}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
     names = {re.match(r"[A-Za-z0-9_-]+", line).group().lower().replace("_", "-") for line in wanted}

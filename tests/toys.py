@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import ClassVar
 
-from orchestrator.execution.walk import Setting
+from orchestrator.execution.setting import Setting
+from orchestrator.provenance import code_version
 from trainables.corpora.corpus import CorpusSource
 from trainables.errors import UserError
 from trainables.stage import Context, CorpusRole, Stage
@@ -18,7 +19,7 @@ CORPORA = {
 
 def toy_setting(store: object, **changes: object) -> Setting:
     """A setting with the toy corpora."""
-    return Setting(**{"corpora": CORPORA, "store": str(store), "code": "test", **changes})
+    return Setting(**{"corpora": CORPORA, "store": str(store), "code": code_version(), **changes})
 
 
 class Number(Stage):

@@ -57,9 +57,7 @@ class CrnnClassifier(Stage):
     @model_validator(mode="after")
     def _same_architecture(self) -> CrnnClassifier:
         if self.initial is not None and self.initial.width != self.width:
-            raise ValueError(
-                f"width is {self.width}, but the initial weights have width {self.initial.width}; make them equal"
-            )
+            raise ValueError(f"width is {self.width}, but the initial weights have width {self.initial.width}; make them equal")
         return self
 
     def run(self, context: Context) -> None:

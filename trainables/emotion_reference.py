@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from trainables.units import Units
 
 
+_SHARES = (0.7, 0.15, 0.15)  # of the speakers, for training, validation and test
+
+
 class EmotionReference(Stage):
     """Cnn10 and a fully connected layer trained on binary sentiment; the best epoch on the validation set is kept.
 
@@ -92,22 +95,19 @@ class EmotionReference(Stage):
 
     def _divide(self, features: Path) -> dict[str, Units]:
         """Training, validation and test utterances with a sentiment other than 0, by the corpus' splits or by speaker."""
-        from trainables.protocols import split_by_speaker
+        from trainables.protocols import divide_by_speaker
         from trainables.units import read_units
 
         units = read_units(features, "sentiment")
         units = units.where((units.table["sentiment"] != 0).to_numpy())
-        table = units.table.assign(positive=(units.table["sentiment"] > 0).astype(int))
-        split = table["split"].copy()
+        split = units.table["split"]
         if (split == "").all():
-            split = split_by_speaker(table, "positive", 0.3, self.seed)
-            held_out = split == "test"
-            split[held_out] = split_by_speaker(table[held_out], "positive", 0.5, self.seed).replace({"train": "dev"})
+            split = divide_by_speaker(units.table, units.table["sentiment"] > 0, _SHARES, self.seed)
         divided = {name: units.where((split == name).to_numpy()) for name in ("train", "dev", "test")}
         for name, part in divided.items():
-            found = sorted({_positive(score) for score in part.table["sentiment"]})
-            if found != [0, 1]:
-                raise UserError(f"the {name} split has sentiment classes {found}; both signs are needed in every split")
+            found = sorted({"positive" if score > 0 else "negative" for score in part.table["sentiment"]})
+            if found != ["negative", "positive"]:
+                raise UserError(f"the {name} split has {found or 'no'} utterances; it needs negative and positive ones")
         return divided
 
     def _training_step(
@@ -163,10 +163,6 @@ class EmotionReference(Stage):
         metrics = {f"test_{name}": value for name, value in scores.items()}
         metrics |= {"dev_f1_macro": best.score, "best_epoch": best.epoch}
         (context.directory / "metrics.json").write_text(json.dumps(metrics))
-
-
-def _positive(score: float) -> int:
-    return int(score > 0)
 
 
 def _truth(units: Units) -> np.ndarray:

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something the user can mend: a wrong setting, an unreadable corpus, a missing resource."""
+    """Something the user can mend: a wrong setting, an unreadable corpus, a missing resource.
+
+    Attributes:
+        messages: The single faults, without the heading that :class:`Faults` gives them, so that another collection can take
+            them over one by one; the whole message where there is one fault only.
+    """
+
+    def __init__(self, message: str, messages: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.messages = messages or (message,)
 
 
 class Faults:
@@ -36,4 +45,4 @@ class Faults:
         if self.messages:
             noun = "fault" if len(self.messages) == 1 else "faults"
             listing = "\n".join(f"  - {message}" for message in self.messages)
-            raise UserError(f"{len(self.messages)} {noun} in {self.where}:\n{listing}")
+            raise UserError(f"{len(self.messages)} {noun} in {self.where}:\n{listing}", tuple(self.messages))

@@ -86,9 +86,7 @@ def _tagged(value: Any, name: str) -> Any:
             return f"{kind.__name__}:{value!r}"
     if isinstance(value, tuple):
         return ["tuple", *(_tagged(item, name) for item in value)]
-    raise TypeError(
-        f"setting {name!r} is a {type(value).__name__}; a setting is a bool, int, float, str, None or a tuple of these"
-    )
+    raise TypeError(f"setting {name!r} is a {type(value).__name__}; a setting is a bool, int, float, str, None or a tuple of these")
 
 
 def _readable(stage: Stage) -> str:

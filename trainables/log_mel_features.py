@@ -73,7 +73,7 @@ class LogMelFeatures(Stage):
         """Read every unit once, cut it, and stream its features to disk.
 
         Raises:
-            UserError: Unreadable, empty or corrupt audio: every such unit is named.
+            UserError: Unreadable, empty or corrupt audio: every such unit is named. Or the corpus is no longer the planned one.
         """
         import pandas as pd
 
@@ -81,6 +81,7 @@ class LogMelFeatures(Stage):
         from trainables.features.shards import FeatureWriter
 
         corpus = context.corpus(self.corpus)
+        corpus.verify()  # it may have changed since the sweep was planned, and the result would bear a false name
         units = self._units(corpus.manifest())
         log_mel = LogMel(self.sample_rate, self.window, self.hop, self.mels, self.f_min, self.f_max)
         faults = Faults(f"the audio of corpus {corpus.name!r}")
@@ -129,7 +130,7 @@ class LogMelFeatures(Stage):
         return {"unit": name, **{column: first[column] for column in unit.columns if column not in _TURN_COLUMNS}}
 
     def _cut(self, samples: np.ndarray) -> list[np.ndarray]:
-        """Sequential pieces of ``segment_samples``; a last piece shorter than ``min_seconds`` is dropped unless it is the only one."""
+        """Sequential pieces of ``segment_samples``; a last one shorter than ``min_seconds`` is dropped unless it is alone."""
         size = self.segment_samples
         pieces = [samples[start : start + size] for start in range(0, len(samples), size)]
         if len(pieces) > 1 and len(pieces[-1]) < self.min_seconds * self.sample_rate:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from trainables.segment_embeddings import SegmentEmbeddings
 from trainables.numerics import seeded
+from trainables.segment_embeddings import SegmentEmbeddings
 from trainables.stage import Context, Stage
 
 if TYPE_CHECKING:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import uuid
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from orchestrator.execution.environment import WORKER_ENVIRONMENT
 from orchestrator.execution.ray_actors import NAMESPACE
 from trainables.errors import UserError
 
@@ -26,7 +30,10 @@ def joined(address: str | None, machine: Mapping[str, float]) -> Iterator[None]:
     Raises:
         UserError: The cluster cannot be reached.
     """
-    options = {} if address else {"num_cpus": int(machine["CPU"]), "num_gpus": int(machine["GPU"])}
+    if address:
+        options = {"runtime_env": {"env_vars": WORKER_ENVIRONMENT}}  # what is set here does not reach the cluster's processes
+    else:
+        options = {"num_cpus": int(machine["CPU"]), "num_gpus": int(machine["GPU"])}
     try:
         ray.init(address=address or "local", namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -35,6 +42,31 @@ def joined(address: str | None, machine: Mapping[str, float]) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def check_shared(store: str) -> None:
+    """Make sure that every node sees the store, if it is a folder.
+
+    Raises:
+        UserError: Some node does not; the message names it.
+    """
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    if len(nodes) == 1 or "://" in store:
+        return
+    sign = Path(store) / f".shared-{uuid.uuid4().hex}"
+    sign.parent.mkdir(parents=True, exist_ok=True)
+    sign.touch()
+    look = ray.remote(num_cpus=0)(Path.exists)
+    places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+    try:
+        answers = [look.options(scheduling_strategy=place).remote(sign) for place in places]
+        blind = [node["NodeManagerHostname"] for node, seen in zip(nodes, ray.get(answers), strict=True) if not seen]
+    finally:
+        sign.unlink()
+    if blind:
+        raise UserError(
+            f"the store {store} is not the same folder on {', '.join(blind)}; give --store a folder that all nodes share, or s3://..."
+        )
 
 
 def node_resources() -> list[dict[str, float]]:

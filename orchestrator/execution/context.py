@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.artifacts import ArtifactStore
+from orchestrator.provenance import stage_code
 from trainables.identity import fingerprint, identity_of
 from trainables.stage import Stage, StopRequested
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 Point = tuple[str, float, int, int]
 """One point of a curve: metric, value, step, time in milliseconds."""
 
+_DIGEST_BYTES = 16
 _PROGRESS_SECONDS = 0.5  # telling the sweep more often would cost more than it shows
 
 
@@ -45,19 +49,20 @@ class WorkerContext:
         self.history: list[Point] = []
         self._job, self._store, self._reporter = job, store, reporter
         self._fingerprint = job.fingerprint
+        self._code = stage_code(type(job.stage()))
         self._stopping = False
         self._told = self._saved = time.monotonic()
 
     def result(self, stage: Stage) -> Path:
         """Directory of an upstream stage's result, after its identity was compared."""
-        name = fingerprint(stage, self._job.digests)
+        name = fingerprint(stage, self._job.setting.digests)
         path = self._store.path(name)
-        self._store.check_identity(name, identity_of(stage, self._job.digests))
+        self._store.check_identity(name, identity_of(stage, self._job.setting.digests))
         return path
 
     def corpus(self, role: str) -> CorpusSource:
         """The corpus of this role."""
-        return self._job.corpora[role]
+        return self._job.setting.corpora[role]
 
     def report(self, metrics: Mapping[str, float], step: int) -> None:
         """Append to the curves and pass them on (rank 0)."""
@@ -80,11 +85,12 @@ class WorkerContext:
             raise StopRequested
         if (now := time.monotonic()) - self._told >= _PROGRESS_SECONDS:
             self._told = now
+            os.utime(self.directory)  # a sign of life for whoever sweeps up what dead stages left
             self._stopping = self._reporter.progress(self._fingerprint, fraction)
 
     def checkpoint_due(self) -> bool:
         """Whether rank 0 should save now."""
-        return self.rank == 0 and (self._stopping or time.monotonic() - self._saved >= self._job.checkpoint_seconds)
+        return self.rank == 0 and (self._stopping or time.monotonic() - self._saved >= self._job.setting.checkpoint_seconds)
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Replace the newest checkpoint, all or nothing."""
@@ -93,19 +99,25 @@ class WorkerContext:
         if self.rank != 0:
             return
         buffer = io.BytesIO()
-        torch.save({"state": state, "history": self.history}, buffer)
-        self._store.save_checkpoint(self._fingerprint, buffer.getvalue())
+        torch.save({"state": state, "history": self.history, "code": self._code}, buffer)
+        self._store.save_checkpoint(self._fingerprint, _digest(buffer.getvalue()) + buffer.getvalue())
         self._saved = time.monotonic()
         if self._stopping:
             raise StopRequested
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """The newest checkpoint; every rank reads the same one."""
+        """The newest checkpoint; every rank reads the same one. One that is damaged or of other code counts as none."""
         import torch
 
         content = self._store.load_checkpoint(self._fingerprint)
-        if content is None:
+        if content is None or _digest(content[_DIGEST_BYTES:]) != content[:_DIGEST_BYTES]:
             return None
-        saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        saved = torch.load(io.BytesIO(content[_DIGEST_BYTES:]), map_location="cpu", weights_only=True)
+        if saved["code"] != self._code:
+            return None
         self.history = [tuple(point) for point in saved["history"]]
         return saved["state"]
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()

@@ -6,16 +6,20 @@ import os
 import secrets
 from pathlib import Path
 
-_DEFAULTS = {
+WORKER_ENVIRONMENT = {
+    # Workers of a Train group are polled this often; the default of 2 s costs 4 s per stage.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    # The ledger admits what fits, but not every free CPU need be on a node where a worker fits: give it time.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+}
+"""What trials and their workers need, on whatever node they run."""
+
+_DEFAULTS = WORKER_ENVIRONMENT | {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing leaves the cluster
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a task without GPUs sees none; silences the warning about the coming default
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # MLflow has the curves
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the sweep stops cleanly itself: Tune's handler returns as if all were well
-    # Workers of a Train group are polled this often; the default of 2 s costs 4 s per stage.
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-    # The ledger has admitted the stage, so its workers can start; a node may have to be brought up first.
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
 }
 
 

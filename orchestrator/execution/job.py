@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict
 
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.execution.context import Point, WorkerContext
-from orchestrator.provenance import describe_run
-from trainables.corpora.corpus import CorpusSource
+from orchestrator.execution.setting import Setting
+from orchestrator.provenance import code_version, describe_run
 from trainables.errors import UserError
-from trainables.identity import fingerprint, identity_of
-from trainables.stage import Stage, StopRequested, from_config
+from trainables.identity import identity_of
+from trainables.stage import Stage, StopRequested, from_config, to_config
 
 if TYPE_CHECKING:
     import torch
@@ -30,37 +30,27 @@ class StageJob(BaseModel):
 
     Attributes:
         config: The stage (:func:`trainables.stage.to_config`).
-        corpora: The corpus of every role in the stage's chain.
-        store: Root of the artifact store.
-        code: Version of the code that planned the job, for the provenance.
-        threads: CPU threads of each worker.
-        sweep: Key of the sweep that runs it.
-        checkpoint_seconds: Time between checkpoints.
+        setting: What it has in common with all jobs of its sweep.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     config: dict[str, Any]
-    corpora: dict[str, CorpusSource]
-    store: str
-    code: str
-    threads: int = 1
-    sweep: str = ""
-    checkpoint_seconds: float = 30.0
+    setting: Setting
+
+    @classmethod
+    def of(cls, stage: Stage, setting: Setting) -> StageJob:
+        """The job that runs ``stage``."""
+        return cls(config=to_config(stage), setting=setting)
 
     def stage(self) -> Stage:
         """The stage itself."""
         return from_config(self.config)
 
     @property
-    def digests(self) -> dict[str, str]:
-        """Digest of the corpus of every role."""
-        return {role: corpus.digest for role, corpus in self.corpora.items()}
-
-    @property
     def fingerprint(self) -> str:
         """The stage's identity."""
-        return fingerprint(self.stage(), self.digests)
+        return self.setting.fingerprint(self.stage())
 
 
 class Reporter(Protocol):
@@ -74,7 +64,7 @@ class Reporter(Protocol):
 
 
 class StageFailed(Exception):
-    """A stage raised an exception: running it again would raise it again."""
+    """A stage raised an exception. If the store remembers it (``failure``), running it again would raise it again."""
 
 
 def run_job(job: StageJob, reporter: Reporter, *, rank: int, world_size: int, device: torch.device) -> None:
@@ -82,38 +72,59 @@ def run_job(job: StageJob, reporter: Reporter, *, rank: int, world_size: int, de
 
     Raises:
         StopRequested: The sweep is being stopped; the checkpoint is written.
-        StageFailed: The stage raised; the error is remembered in the store.
+        StageFailed: The stage raised. The store remembers what would happen again; what may pass (a full disk, a GPU's memory
+            that a neighbour took, a peer that was killed) is for the caller to try again.
     """
     import torch
 
     from trainables.numerics import keep_freed_memory
 
     keep_freed_memory()
-    torch.set_num_threads(job.threads)
-    store, stage, name = ArtifactStore(job.store), job.stage(), job.fingerprint
+    torch.set_num_threads(job.setting.threads)
+    store, stage, name = ArtifactStore(job.setting.store), job.stage(), job.fingerprint
     if store.is_done(name):
         return
     with store.scratch(name) as directory:
-        context = WorkerContext(job, store, reporter, directory, rank=rank, world_size=world_size, device=device)
         clock = time.perf_counter(), time.process_time()
         try:
+            _check_code(job)
+            context = WorkerContext(job, store, reporter, directory, rank=rank, world_size=world_size, device=device)
             stage.run(context)
+            if rank == 0:
+                wall, cpu = time.perf_counter() - clock[0], time.process_time() - clock[1]
+                _write_identity(job, stage, directory, context, describe_run(job, stage, device, world_size, wall, cpu))
+                store.publish(name, directory)
         except StopRequested:
             raise
         except Exception as error:
             story = str(error) if isinstance(error, UserError) else traceback.format_exc()
-            store.mark_failed(name, story)
+            if _would_happen_again(error, world_size):
+                store.mark_failed(name, story)
             raise StageFailed(story) from error
-        if rank == 0:
-            wall, cpu = time.perf_counter() - clock[0], time.process_time() - clock[1]
-            _write_identity(job, stage, directory, context, describe_run(job, device, world_size, wall, cpu))
-            store.publish(name, directory)
+
+
+def _would_happen_again(error: Exception, world_size: int) -> bool:
+    """Whether a second attempt is pointless. With several workers any exception may be the echo of a peer's death."""
+    import torch
+
+    if isinstance(error, UserError):
+        return True
+    return world_size == 1 and not isinstance(error, OSError | torch.OutOfMemoryError)
+
+
+def _check_code(job: StageJob) -> None:
+    """Refuse to compute with other code than the sweep was planned with: the result would bear a false name."""
+    if job.setting.code != (here := code_version()):
+        raise UserError(
+            f"this worker's code is {here}, the sweep was planned with {job.setting.code}; install the same version on every node, "
+            f"and do not edit trainables/ while a sweep runs"
+        )
 
 
 def _write_identity(job: StageJob, stage: Stage, directory: Path, context: WorkerContext, provenance: dict[str, Any]) -> None:
     """Write what was hashed, what rebuilds the stage, where the result comes from, and its curves."""
     files = {
-        "identity.json": identity_of(stage, job.digests),
+        "identity.json": identity_of(stage, job.setting.digests),
         "config.json": job.config,
         "provenance.json": provenance,
         "history.json": context.history,

@@ -4,8 +4,8 @@ One ledger serves all sweeps on a store. A trial that lacks stages asks for any 
 holding a worker. The right to compute is a lease that its owner renews; when the owner dies, another trial takes over (and goes on
 from the checkpoint). What is *finished* is not the ledger's business: the store's completion marker is the truth.
 
-Admission is strictly first come, first served by stage: a stage of many workers waits for its turn at the head of the queue, and what
-it will need is kept free for it, so it can neither deadlock nor starve.
+Admission is strictly first come, first served by stage: a stage of many workers waits for its turn at the head of the queue, and
+what it will need is kept free for it, so it can neither deadlock nor starve.
 
 This module is pure; :mod:`orchestrator.execution.ray_actors` puts it into a named actor.
 """
@@ -25,6 +25,7 @@ LEASE_SECONDS = 20.0
 @dataclass
 class _Running:
     owner: str
+    sweep: str
     need: Need
     since: float
     renewed: float
@@ -33,6 +34,7 @@ class _Running:
 
 @dataclass
 class _Waiting:
+    owner: str
     need: Need
     asked: float
 
@@ -44,47 +46,53 @@ class Ledger:
     Attributes:
         capacity: CPUs and GPUs that stages may use together.
         now: Clock, in seconds.
-        stopping: Whether the sweeps are being stopped: nothing new is given out.
+        stopping: Names of the sweeps that are being stopped: they are given nothing new.
     """
 
     capacity: dict[str, float]
     now: Callable[[], float] = time.monotonic
-    stopping: bool = False
+    stopping: set[str] = field(default_factory=set)
     _running: dict[str, _Running] = field(default_factory=dict)
     _queue: dict[str, _Waiting] = field(default_factory=dict)
 
-    def ask(self, owner: str, wanted: Mapping[str, Need]) -> str | None:
+    def ask(self, sweep: str, owner: str, wanted: Mapping[str, Need]) -> str | None:
         """Give ``owner`` the right to compute one of the stages it wants, or None: wait and ask again.
 
         Args:
-            owner: Who asks; the same name renews and finishes.
+            sweep: The sweep that the owner works for.
+            owner: Who asks; the same name renews and finishes. It runs one stage at a time.
             wanted: Stages that could start now, by fingerprint, with what they need.
         """
-        if self.stopping:
-            return None
         self._drop_the_dead()
+        if sweep in self.stopping:
+            return None
         for fingerprint, need in wanted.items():
             if fingerprint not in self._running:
-                self._queue.setdefault(fingerprint, _Waiting(need, 0.0)).asked = self.now()
+                entry = self._queue.setdefault(fingerprint, _Waiting(owner, need, 0.0))
+                entry.owner, entry.asked = owner, self.now()
         for fingerprint in list(self._queue):
             if fingerprint in wanted and self._may_start(fingerprint):
-                del self._queue[fingerprint]
-                self._running[fingerprint] = _Running(owner, wanted[fingerprint], self.now(), self.now())
+                # Whoever computes cannot start its other wishes: they must not keep resources free for nobody.
+                self._queue = {name: entry for name, entry in self._queue.items() if entry.owner != owner}
+                self._queue.pop(fingerprint, None)
+                self._running[fingerprint] = _Running(owner, sweep, wanted[fingerprint], self.now(), self.now())
                 return fingerprint
         return None
 
-    def renew(self, owner: str) -> bool:
-        """The owner lives; answers whether it should stop."""
-        for lease in self._running.values():
-            if lease.owner == owner:
-                lease.renewed = self.now()
-        return self.stopping
+    def renew(self, sweep: str, owner: str, fingerprint: str, need: Need) -> bool:
+        """The owner lives and computes; answers whether it should stop. A ledger that was restarted learns of the lease again."""
+        lease = self._running.setdefault(fingerprint, _Running(owner, sweep, need, self.now(), self.now()))
+        if lease.owner == owner:
+            lease.renewed = self.now()
+        return sweep in self.stopping
 
     def progress(self, fingerprint: str, fraction: float) -> bool:
         """How far a stage is; answers whether it should stop."""
-        if fingerprint in self._running:
-            self._running[fingerprint].fraction = fraction
-        return self.stopping
+        lease = self._running.get(fingerprint)
+        if lease is None:
+            return False
+        lease.fraction = fraction
+        return lease.sweep in self.stopping
 
     def finish(self, owner: str, fingerprint: str) -> None:
         """The owner has ended a stage, well or not."""
@@ -92,13 +100,11 @@ class Ledger:
         if lease is not None and lease.owner == owner:
             del self._running[fingerprint]
 
-    def running(self) -> dict[str, tuple[float, float]]:
-        """Fraction done and seconds so far of each running stage."""
-        return {name: (lease.fraction, self.now() - lease.since) for name, lease in self._running.items()}
-
-    def waiting(self) -> tuple[str, ...]:
-        """Stages that wait for resources, first come first."""
-        return tuple(self._queue)
+    def running(self, sweep: str | None = None) -> dict[str, tuple[float, float]]:
+        """Fraction done and seconds so far of each running stage, of one sweep or of all."""
+        self._drop_the_dead()
+        leases = {name: lease for name, lease in self._running.items() if sweep in (None, lease.sweep)}
+        return {name: (lease.fraction, self.now() - lease.since) for name, lease in leases.items()}
 
     def _may_start(self, fingerprint: str) -> bool:
         """Whether the stage fits beside what runs and what those before it in the queue will need."""

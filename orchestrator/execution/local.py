@@ -8,8 +8,9 @@ from collections.abc import Callable
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.delivery import Call, deliver_stage, deliver_trial, stage_record
 from orchestrator.execution.context import Point
-from orchestrator.execution.job import StageFailed, run_job
-from orchestrator.execution.walk import Setting, ready_stages
+from orchestrator.execution.job import StageFailed, StageJob, run_job
+from orchestrator.execution.setting import Setting
+from orchestrator.execution.walk import ready_stages
 from orchestrator.plan import PlannedTrial
 from trainables.stage import Stage, StopRequested
 
@@ -43,7 +44,6 @@ class LocalExecutor:
         setting: What all jobs have in common.
         call: Calls the tracker.
         show: Called with a stage's fingerprint and the fraction done.
-        ended: Called with a trial's key when it has ended.
         stopping: Set it to stop: the running stage saves a checkpoint.
     """
 
@@ -52,12 +52,11 @@ class LocalExecutor:
         setting: Setting,
         call: Call,
         show: Callable[[str, float], None] = lambda fingerprint, fraction: None,
-        ended: Callable[[str], None] = lambda key: None,
         stopping: threading.Event | None = None,
     ) -> None:
         self.setting, self.store = setting, ArtifactStore(setting.store)
         self.executed: list[str] = []  # fingerprints, in order
-        self._call, self._show, self._ended = call, show, ended
+        self._call, self._show = call, show
         self._stopping = stopping or threading.Event()
 
     def run(self, trials: tuple[PlannedTrial, ...]) -> None:
@@ -73,7 +72,6 @@ class LocalExecutor:
                 self._call("trial_ended", trial.record, "FAILED", {})
             else:
                 deliver_trial(self._call, trial.record, self.store)
-            self._ended(trial.record.key)
 
     def finish_chain(self, target: Stage) -> None:
         """Run whatever the chain lacks.
@@ -94,11 +92,12 @@ class LocalExecutor:
         import torch
 
         device = torch.device("cuda" if stage.accelerated and torch.cuda.is_available() else "cpu")
-        self._call("stage_started", stage_record(stage, name))
+        self._call("stage_started", stage_record(stage, name), True)
+        self._show(name, 0.0)
         self.executed.append(name)
         try:
             reporter = LocalReporter(self._call, self._show, self._stopping)
-            run_job(self.setting.job(stage), reporter, rank=0, world_size=1, device=device)
+            run_job(StageJob.of(stage, self.setting), reporter, rank=0, world_size=1, device=device)
         except StopRequested:
             self._call("stage_ended", name, "KILLED", {}, {})
             raise

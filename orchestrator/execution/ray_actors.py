@@ -1,8 +1,8 @@
 """The two named actors of a sweep: the ledger (single flight, admission) and the tracker (the only one that talks to MLflow).
 
-They live in a fixed namespace. The ledger's name is derived from the store, so that two sweeps on one cluster and one store share it;
-each sweep has a tracker of its own.
-Made by the sweep's own process before Tune starts: an actor made inside a trial would die with the trial.
+They live in a fixed namespace. The ledger's name is derived from the store, so that all sweeps on one cluster and one store share
+it; each sweep process has a tracker of its own, on its own node. Both are made by that process before Tune starts: an actor made
+inside a trial would die with the trial.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.execution.ledger import Ledger
 from orchestrator.execution.resources import Need
@@ -22,12 +23,11 @@ from orchestrator.tracking import Tracker
 
 NAMESPACE = "speech-orchestrator"
 _PATIENCE_SECONDS = 1.0  # an unanswered request returns, so that the asker looks at the store again
-_ABANDONED_SECONDS = 60.0
-_APART = {"namespace": NAMESPACE, "lifetime": "detached", "num_cpus": 0, "scheduling_strategy": "DEFAULT"}
+_ABANDONED_SECONDS = 60.0  # a sweep that has given no sign of life for so long is dead
 
 
 class LedgerActor:
-    """:class:`~orchestrator.execution.ledger.Ledger` behind an asynchronous interface: askers wait here, not in a loop of their own."""
+    """:class:`~orchestrator.execution.ledger.Ledger`, asynchronous: askers wait here and not in loops of their own."""
 
     def __init__(self) -> None:
         self._ledger = Ledger(capacity=_capacity())
@@ -42,23 +42,24 @@ class LedgerActor:
     async def leave(self, sweep: str) -> int:
         """A sweep has ended; returns how many others live."""
         self._sweeps.pop(sweep, None)
+        self._ledger.stopping.discard(sweep)
         limit = self._ledger.now() - _ABANDONED_SECONDS
         self._sweeps = {name: seen for name, seen in self._sweeps.items() if seen > limit}
         return len(self._sweeps)
 
-    async def ask(self, owner: str, wanted: Mapping[str, Need]) -> str | None:
-        """As :meth:`Ledger.ask`, but answers None only after a change or some seconds."""
-        granted = self._ledger.ask(owner, wanted)
-        if granted is None and not self._ledger.stopping:
+    async def ask(self, sweep: str, owner: str, wanted: Mapping[str, Need]) -> str | None:
+        """As :meth:`Ledger.ask`, but answers None only after a change or a second."""
+        granted = self._ledger.ask(sweep, owner, wanted)
+        if granted is None and sweep not in self._ledger.stopping:
             with contextlib.suppress(TimeoutError):
                 async with self._changed:
                     await asyncio.wait_for(self._changed.wait(), _PATIENCE_SECONDS)
-            granted = self._ledger.ask(owner, wanted)
+            granted = self._ledger.ask(sweep, owner, wanted)
         return granted
 
-    async def renew(self, owner: str) -> bool:
+    async def renew(self, sweep: str, owner: str, fingerprint: str, need: Need) -> bool:
         """As :meth:`Ledger.renew`."""
-        return self._ledger.renew(owner)
+        return self._ledger.renew(sweep, owner, fingerprint, need)
 
     async def progress(self, fingerprint: str, fraction: float) -> bool:
         """As :meth:`Ledger.progress`."""
@@ -69,18 +70,18 @@ class LedgerActor:
         self._ledger.finish(owner, fingerprint)
         await self._wake()
 
-    async def stop(self) -> None:
-        """Stop the sweeps: running stages save a checkpoint and end, nothing new starts."""
-        self._ledger.stopping = True
+    async def stop(self, sweep: str) -> None:
+        """Stop a sweep: its running stages save a checkpoint and end, nothing new starts."""
+        self._ledger.stopping.add(sweep)
         await self._wake()
 
-    async def stopping(self) -> bool:
-        """Whether the sweeps are being stopped."""
-        return self._ledger.stopping
+    async def stopping(self, sweep: str) -> bool:
+        """Whether the sweep is being stopped."""
+        return sweep in self._ledger.stopping
 
-    async def running(self) -> dict[str, tuple[float, float]]:
+    async def running(self, sweep: str | None = None) -> dict[str, tuple[float, float]]:
         """As :meth:`Ledger.running`."""
-        return self._ledger.running()
+        return self._ledger.running(sweep)
 
     async def _wake(self) -> None:
         async with self._changed:
@@ -99,7 +100,7 @@ class TrackerActor:
 
 
 class RayReporter:
-    """Implements :class:`orchestrator.execution.job.Reporter` in a Ray worker. Never waits."""
+    """Implements :class:`orchestrator.execution.job.Reporter` in a Ray worker. Never waits, and never fails a stage."""
 
     def __init__(self, store: str, sweep: str) -> None:
         self._ledger, self._tracker = find_ledger(store), find_tracker(sweep)
@@ -116,19 +117,23 @@ class RayReporter:
             ready, _ = ray.wait([self._answer], timeout=0)
             if not ready:
                 return False
-            stop = ray.get(self._answer)
+            with contextlib.suppress(ray.exceptions.RayError):  # the ledger is being restarted
+                stop = ray.get(self._answer)
         self._answer = self._ledger.progress.remote(fingerprint, fraction)
         return stop
 
 
 def make_ledger(store: str) -> ray.actor.ActorHandle:
-    """Start the ledger of this store, or find the one that another sweep has started."""
-    return ray.remote(LedgerActor).options(name=_ledger_name(store), max_concurrency=10_000, get_if_exists=True, **_APART).remote()
+    """Start the ledger of this store, or find the one that another sweep has started. It comes back if its node dies."""
+    options = {"max_concurrency": 10_000, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": "DEFAULT"}
+    return ray.remote(LedgerActor).options(name=_ledger_name(store), get_if_exists=True, **_APART, **options).remote()
 
 
 def make_tracker(sweep: str, tracking_uri: str, artifacts: Path | None) -> ray.actor.ActorHandle:
-    """Start the tracker of this sweep."""
-    return ray.remote(TrackerActor).options(name=_tracker_name(sweep), get_if_exists=True, **_APART).remote(tracking_uri, artifacts)
+    """Start the tracker of this sweep, on this node: a sqlite store is a file here."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    options = {"name": _tracker_name(sweep), "scheduling_strategy": here, **_APART}
+    return ray.remote(TrackerActor).options(**options).remote(tracking_uri, artifacts)
 
 
 def find_ledger(store: str) -> ray.actor.ActorHandle:
@@ -139,6 +144,9 @@ def find_ledger(store: str) -> ray.actor.ActorHandle:
 def find_tracker(sweep: str) -> ray.actor.ActorHandle:
     """The tracker of this sweep, from any process of the cluster."""
     return ray.get_actor(_tracker_name(sweep), namespace=NAMESPACE)
+
+
+_APART = {"namespace": NAMESPACE, "lifetime": "detached", "num_cpus": 0}
 
 
 def _ledger_name(store: str) -> str:

@@ -1,7 +1,7 @@
 """One stage under Ray Train.
 
-A stage of several workers is a ``TorchTrainer`` with its own workers. A stage of one process is the same ``TorchTrainer`` in Train's
-local mode inside a pooled Ray task: a full trainer costs 9 to 14 s to start, this costs 0.01 s once a worker process is warm.
+A stage of several workers is a ``TorchTrainer`` with its own workers. A stage of one process is the same ``TorchTrainer`` in
+Train's local mode inside a pooled Ray task: a full trainer costs 9 to 14 s to start, this costs 0.01 s once a process is warm.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from orchestrator.artifacts import ArtifactStore
 from orchestrator.execution.job import StageFailed, StageJob
 from orchestrator.execution.ray_actors import find_ledger
 from orchestrator.execution.resources import Need
+from trainables.errors import UserError
 from trainables.stage import StopRequested
 
 if TYPE_CHECKING:
@@ -28,42 +29,44 @@ def run_stage(job: StageJob, need: Need) -> None:
     """Run a stage on the cluster and wait for its result. Called in a trial's driver.
 
     Raises:
-        StageFailed: The stage raised an exception, or its workers died ``_ATTEMPTS`` times.
+        StageFailed: The stage raised what it would raise again, or came to no result in ``_ATTEMPTS`` attempts.
         StopRequested: The sweep is being stopped.
     """
-    store = ArtifactStore(job.store)
+    store, name = ArtifactStore(job.setting.store), job.fingerprint
+    ledger, story = find_ledger(job.setting.store), "it ended without a result"
     for _ in range(_ATTEMPTS):
         try:
             _run_alone(job, need) if need.workers == 1 else _run_together(job, need)
-        except (
-            Exception
-        ) as error:  # Ray wraps whatever a worker raised in a dozen ways; the store and the ledger know what happened
-            last = error
-        if store.is_done(job.fingerprint):
+        except Exception as error:  # Ray wraps what a worker raised in a dozen ways; the store and the ledger know what happened
+            story = str(error)
+        if store.is_done(name):
             return
-        if ray.get(find_ledger(job.store).stopping.remote()):
+        if ray.get(ledger.stopping.remote(job.setting.sweep)):
             raise StopRequested
-        if story := store.failure(job.fingerprint):
-            raise StageFailed(story)
-    store.mark_failed(job.fingerprint, f"its workers died {_ATTEMPTS} times; the last time: {last}")
-    raise StageFailed(store.failure(job.fingerprint)) from last
+        if known := store.failure(name):
+            raise StageFailed(known)
+    store.mark_failed(name, f"tried {_ATTEMPTS} times; the last time: {story}")
+    raise StageFailed(story)
 
 
 def _run_alone(job: StageJob, need: Need) -> None:
     """In a pooled task; DEFAULT scheduling, because a trial's own placement group has no room for it."""
-    task = _local_trainer.options(
-        num_cpus=need.cpus * _CPU_SHARE, num_gpus=need.gpus, scheduling_strategy="DEFAULT", max_retries=0
-    )
-    ray.get(task.remote(job.model_dump(mode="json"), need.gpus > 0))
+    task = _local_trainer_on_gpu if need.gpus else _local_trainer
+    options = {"num_cpus": need.cpus * _CPU_SHARE, "num_gpus": need.gpus, "scheduling_strategy": "DEFAULT", "max_retries": 0}
+    ray.get(task.options(**options).remote(job.model_dump(mode="json"), need.gpus > 0))
 
 
-@ray.remote
-def _local_trainer(job: dict[str, Any], use_gpu: bool) -> None:
+def _train_locally(job: dict[str, Any], use_gpu: bool) -> None:
     from ray.train import ScalingConfig
     from ray.train.torch import TorchTrainer
 
     scaling = ScalingConfig(num_workers=0, use_gpu=use_gpu)
     TorchTrainer(_train_loop, train_loop_config={"job": job, "use_gpu": use_gpu}, scaling_config=scaling).fit()
+
+
+_local_trainer = ray.remote(_train_locally)
+# A process that has initialised CUDA stays on that GPU and keeps memory on it, so the next task gets a fresh one.
+_local_trainer_on_gpu = ray.remote(max_calls=1)(_train_locally)
 
 
 def _run_together(job: StageJob, need: Need) -> None:
@@ -79,7 +82,7 @@ def _run_together(job: StageJob, need: Need) -> None:
         # A name of its own: Ray resumes a run of the same name from its own checkpoints, ours are in the store.
         run_config=RunConfig(
             name=f"{type(job.stage()).__name__}-{uuid.uuid4().hex[:8]}",
-            storage_path=f"{job.store}/ray-train",
+            storage_path=f"{job.setting.store}/ray-train",
             failure_config=FailureConfig(max_failures=0, controller_failure_limit=2),
         ),
     ).fit()
@@ -96,7 +99,7 @@ def _train_loop(config: dict[str, Any]) -> None:
     context = ray.train.get_context()
     run_job(
         job,
-        RayReporter(job.store, job.sweep),
+        RayReporter(job.setting.store, job.setting.sweep),
         rank=context.get_world_rank(),
         world_size=context.get_world_size(),
         device=_device(job, config["use_gpu"]),
@@ -112,6 +115,6 @@ def _device(job: StageJob, use_gpu: bool) -> torch.device:
         return torch.device("cpu")
     if not torch.cuda.is_available():
         story = "Ray reserved a GPU, but torch finds no CUDA device on this node; check its driver, or ask for --gpus-per-worker 0"
-        ArtifactStore(job.store).mark_failed(job.fingerprint, story)
-        raise StageFailed(story)
+        ArtifactStore(job.setting.store).mark_failed(job.fingerprint, story)
+        raise UserError(story)
     return ray.train.torch.get_device()

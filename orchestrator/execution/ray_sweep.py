@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from dataclasses import replace
+import uuid
 from pathlib import Path
 
 import ray
@@ -32,8 +32,9 @@ class RaySweep:
 
     def __init__(self, plan: Plan, request: ResourceRequest, tracking_uri: str, artifacts: Path | None) -> None:
         self._plan, self._request = plan, request
+        self._name = f"{plan.sweep.key}-{uuid.uuid4().hex[:8]}"  # of this very process: the same command may run twice at a time
         self._ledger = make_ledger(plan.setting.store)
-        self._tracker = make_tracker(plan.sweep.key, tracking_uri, artifacts)
+        self._tracker = make_tracker(self._name, tracking_uri, artifacts)
         self._stopped = threading.Event()
         self._asked_to_stop = False
 
@@ -50,40 +51,45 @@ class RaySweep:
         threading.Thread(target=self._stop, daemon=True).start()
 
     def _stop(self) -> None:
-        ray.get(self._ledger.stop.remote())
+        ray.get(self._ledger.stop.remote(self._name))
         limit = time.monotonic() + _STOP_SECONDS
-        while time.monotonic() < limit and self.running():
+        while time.monotonic() < limit and ray.get(self._ledger.running.remote(self._name)):
             time.sleep(0.2)
         self._stopped.set()
 
     def run(self) -> str:
-        """Run all trials; returns how the sweep ended: FINISHED or KILLED. Failed trials are the store's to tell."""
-        ray.get(self._ledger.join.remote(self._plan.sweep.key))
+        """Run all trials; returns how the sweep ended: FINISHED or KILLED. Failed stages are the store's to tell.
+
+        Raises:
+            RuntimeError: A trial's driver failed for good, which is a bug of ours or of Ray's.
+        """
+        ray.get(self._ledger.join.remote(self._name))
         ray.get(self._tracker.call.remote("open_sweep", self._plan.sweep))
         beat = threading.Event()
         threading.Thread(target=self._stay_alive, args=(beat,), daemon=True).start()
         try:
-            run_trials(self._task(), f"{self._plan.study.name}-{self._plan.sweep.key}", self._stopped)
+            errors = run_trials(self._task(), f"{self._plan.study.name}-{self._name}", self._stopped)
         finally:
             beat.set()
             self._leave()
+        if errors and not self._asked_to_stop:
+            raise RuntimeError(f"{len(errors)} trials ended by an error of their drivers; the first:\n{errors[0]}")
         return "KILLED" if self._asked_to_stop else "FINISHED"
 
     def _task(self) -> SweepTask:
         trials = {
-            (trial.record.row, trial.record.seed): TrialTask(trial.record, to_config(trial.target))
-            for trial in self._plan.trials
+            (trial.record.row, trial.record.seed): TrialTask(trial.record, to_config(trial.target)) for trial in self._plan.trials
         }
-        setting = replace(self._plan.setting, sweep=self._plan.sweep.key)
+        setting = self._plan.setting.model_copy(update={"sweep": self._name})
         return SweepTask(trials, setting, self._request, has_gpus=ray.cluster_resources().get("GPU", 0) > 0)
 
     def _stay_alive(self, ended: threading.Event) -> None:
         while not ended.wait(_ALIVE_SECONDS):
             with contextlib.suppress(Exception):  # the cluster may be going down; the main thread will tell
-                self._ledger.join.remote(self._plan.sweep.key)
+                self._ledger.join.remote(self._name)
 
     def _leave(self) -> None:
         """Say good-bye; the last sweep takes the ledger with it."""
         ray.kill(self._tracker)
-        if ray.get(self._ledger.leave.remote(self._plan.sweep.key)) == 0:
+        if ray.get(self._ledger.leave.remote(self._name)) == 0:
             ray.kill(self._ledger)

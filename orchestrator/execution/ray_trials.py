@@ -1,7 +1,7 @@
 """The trials of a sweep under Ray Tune.
 
-A trial is a light driver (0.01 CPU, its actor reused by later trials) that walks its chain: it asks the ledger for any of the stages
-it lacks, runs what it is given under Ray Train, and otherwise waits without holding a worker.
+A trial is a light driver (0.01 CPU, its actor reused by later trials) that walks its chain: it asks the ledger for any of the
+stages it lacks, runs what it is given under Ray Train, and otherwise waits without holding a worker.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from ray import tune
 
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.delivery import deliver_stage, deliver_trial, stage_record
-from orchestrator.execution.job import StageFailed
+from orchestrator.execution.job import StageFailed, StageJob
 from orchestrator.execution.ledger import LEASE_SECONDS
 from orchestrator.execution.ray_actors import find_ledger, find_tracker
 from orchestrator.execution.ray_stage import run_stage
-from orchestrator.execution.resources import ResourceRequest
-from orchestrator.execution.walk import Setting, ready_stages
+from orchestrator.execution.resources import Need, ResourceRequest
+from orchestrator.execution.setting import Setting
+from orchestrator.execution.walk import ready_stages
 from orchestrator.records import TrialRecord
 from trainables.stage import Stage, StopRequested, from_config
 
@@ -49,8 +50,8 @@ class SweepTask:
     has_gpus: bool
 
 
-def run_trials(task: SweepTask, name: str, stopped: threading.Event) -> None:
-    """Run all trials of the sweep; returns when every one has ended.
+def run_trials(task: SweepTask, name: str, stopped: threading.Event) -> list[str]:
+    """Run all trials of the sweep; returns when every one has ended, with what went wrong in their drivers (stages apart).
 
     Args:
         task: The trials and what they share.
@@ -71,14 +72,12 @@ def run_trials(task: SweepTask, name: str, stopped: threading.Event) -> None:
         run_config=tune.RunConfig(
             name=name,
             storage_path=f"{task.setting.store}/ray-tune",
-            failure_config=tune.FailureConfig(
-                max_failures=3
-            ),  # of the driver; a failed stage ends its trial without an exception
+            failure_config=tune.FailureConfig(max_failures=3),  # of the driver; a failed stage ends its trial without an exception
             stop=_WhenStopped(stopped),
             verbose=0,
         ),
     )
-    tuner.fit()
+    return [str(error) for error in tuner.fit().errors]
 
 
 def _concurrency(task: SweepTask) -> int:
@@ -129,12 +128,12 @@ def _finish_chain(target: Stage, task: SweepTask, store: ArtifactStore) -> None:
             if story := store.failure(name):
                 raise StageFailed(story)
         needs = {name: task.request.need(stage, task.has_gpus) for name, stage in ready.items()}
-        granted = ray.get(ledger.ask.remote(owner, needs))
+        granted = ray.get(ledger.ask.remote(task.setting.sweep, owner, needs))
         if granted is None:
-            if ray.get(ledger.stopping.remote()):
+            if ray.get(ledger.stopping.remote(task.setting.sweep)):
                 raise StopRequested
             continue
-        with _lease(ledger, owner, granted):
+        with _lease(ledger, task.setting.sweep, owner, granted, needs[granted]):
             if not store.is_done(granted):  # it may have been finished between looking and asking
                 _run_and_track(ready[granted], granted, task, store)
 
@@ -142,10 +141,9 @@ def _finish_chain(target: Stage, task: SweepTask, store: ArtifactStore) -> None:
 def _run_and_track(stage: Stage, name: str, task: SweepTask, store: ArtifactStore) -> None:
     """Run one stage and keep its MLflow run true, however it ends."""
     tracker = find_tracker(task.setting.sweep)
-    job = task.setting.job(stage)
-    tracker.call.remote("stage_started", stage_record(stage, name))
+    tracker.call.remote("stage_started", stage_record(stage, name), True)
     try:
-        run_stage(job, task.request.need(stage, task.has_gpus))
+        run_stage(StageJob.of(stage, task.setting), task.request.need(stage, task.has_gpus))
     except StopRequested:
         ray.get(tracker.call.remote("stage_ended", name, "KILLED", {}, {}))
         raise
@@ -156,13 +154,13 @@ def _run_and_track(stage: Stage, name: str, task: SweepTask, store: ArtifactStor
 
 
 @contextlib.contextmanager
-def _lease(ledger: Any, owner: str, fingerprint: str) -> Iterator[None]:
+def _lease(ledger: Any, sweep: str, owner: str, fingerprint: str, need: Need) -> Iterator[None]:
     """Hold the right to compute: renew it from a thread while this one waits for Ray, give it back at the end."""
     ended = threading.Event()
 
     def renew() -> None:
         while not ended.wait(LEASE_SECONDS / 10):
-            ledger.renew.remote(owner)
+            ledger.renew.remote(sweep, owner, fingerprint, need)
 
     thread = threading.Thread(target=renew, daemon=True)
     thread.start()

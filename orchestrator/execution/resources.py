@@ -62,17 +62,16 @@ def this_machine() -> dict[str, float]:
     return {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(gpus)}
 
 
-def request_faults(request: ResourceRequest, stages: Iterable[Stage], nodes: Iterable[Mapping[str, float]]) -> list[str]:
+def request_faults(request: ResourceRequest, stages: Iterable[Stage], nodes: Iterable[Mapping[str, float]] | None) -> list[str]:
     """Every reason why the request cannot be met, each with the missing resource and what to do.
 
     Args:
         request: What the user asked for.
         stages: All stages of the plan.
-        nodes: Resources of each node, ``{"CPU": 8, "GPU": 1}``.
+        nodes: Resources of each node, ``{"CPU": 8, "GPU": 1}``; None if they are not known yet.
     """
-    stages, nodes = list(stages), list(nodes)
+    stages = list(stages)
     faults = []
-    total = {kind: sum(node.get(kind, 0.0) for node in nodes) for kind in ("CPU", "GPU")}
     gpus = request.gpus_per_worker or 0.0
     if gpus > 1 and gpus != math.floor(gpus):
         faults.append(f"--gpus-per-worker {gpus:g}: above one GPU only whole numbers can be reserved")
@@ -81,14 +80,19 @@ def request_faults(request: ResourceRequest, stages: Iterable[Stage], nodes: Ite
             f"--workers {request.workers} with --gpus-per-worker {gpus:g}: NCCL cannot run two workers of one stage on one GPU; "
             f"ask for whole GPUs or one worker"
         )
-    for need in sorted(
-        {request.need(stage, total["GPU"] > 0) for stage in stages}, key=lambda need: (need.gpus, need.workers)
-    ):
-        faults += _shortage(need, total, nodes)
+    if nodes is not None:
+        faults += _shortages(request, stages, list(nodes))
     for stage in stages:
         if message := stage.validate_workers(request.workers if stage.data_parallel else 1):
             faults.append(message)
     return list(dict.fromkeys(faults))
+
+
+def _shortages(request: ResourceRequest, stages: list[Stage], nodes: list[Mapping[str, float]]) -> list[str]:
+    total = {kind: sum(node.get(kind, 0.0) for node in nodes) for kind in ("CPU", "GPU")}
+    needs = {request.need(stage, total["GPU"] > 0) for stage in stages}
+    by_size = sorted(needs, key=lambda need: (need.gpus, need.workers))
+    return [message for need in by_size for message in _shortage(need, total, nodes)]
 
 
 def _shortage(need: Need, total: Mapping[str, float], nodes: list[Mapping[str, float]]) -> list[str]:
@@ -102,7 +106,5 @@ def _shortage(need: Need, total: Mapping[str, float], nodes: list[Mapping[str, f
                 f"but there are {total[kind]:g} in all; ask for fewer workers, fewer {kind}s each, or a larger cluster"
             )
         elif each > largest:
-            faults.append(
-                f"a worker needs {each:g} {kind}, but the largest node has {largest:g}; ask for fewer {kind}s per worker"
-            )
+            faults.append(f"a worker needs {each:g} {kind}, but the largest node has {largest:g}; ask for fewer {kind}s per worker")
     return faults

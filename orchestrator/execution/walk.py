@@ -1,53 +1,10 @@
-"""The order in which a chain of stages can be run, and the jobs it consists of."""
+"""The order in which a chain of stages can be run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from orchestrator.artifacts import ArtifactStore
-from orchestrator.execution.job import StageJob
-from trainables.corpora.corpus import CorpusSource
-from trainables.identity import fingerprint
-from trainables.stage import Stage, to_config
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all jobs of a sweep have in common.
-
-    Attributes:
-        corpora: The corpus of every role.
-        store: Root of the artifact store.
-        code: Version of the code that planned the sweep.
-        threads: CPU threads of each worker.
-        sweep: Key of the sweep, by which its workers find its tracker.
-        checkpoint_seconds: Time between checkpoints.
-    """
-
-    corpora: Mapping[str, CorpusSource]
-    store: str
-    code: str
-    threads: int = 1
-    sweep: str = ""
-    checkpoint_seconds: float = 30.0
-
-    def fingerprint(self, stage: Stage) -> str:
-        """The stage's identity with these corpora."""
-        return fingerprint(stage, {role: corpus.digest for role, corpus in self.corpora.items()})
-
-    def job(self, stage: Stage) -> StageJob:
-        """The stage as data that travels."""
-        roles = {role for part in stage.chain() for role in part.roles().values()}
-        return StageJob(
-            config=to_config(stage),
-            corpora={role: self.corpora[role] for role in sorted(roles)},
-            store=self.store,
-            code=self.code,
-            threads=self.threads,
-            sweep=self.sweep,
-            checkpoint_seconds=self.checkpoint_seconds,
-        )
+from orchestrator.execution.setting import Setting
+from trainables.stage import Stage
 
 
 def ready_stages(target: Stage, setting: Setting, store: ArtifactStore) -> dict[str, Stage]:

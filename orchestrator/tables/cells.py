@@ -23,12 +23,14 @@ class Cell:
     Attributes:
         values: The value of each seed, in the order of the seeds.
         summary: Their statistics; None without any value.
+        interval: That of the summary as it is shown: within the possible range.
         best: Whether no other row is better at the precision shown.
         published: The source's own number.
     """
 
     values: tuple[float, ...]
     summary: Summary | None
+    interval: tuple[float, float] | None
     best: bool
     published: Published | None
 
@@ -50,8 +52,8 @@ def make_table(sweep: SweepRecord, trials: Sequence[TrialResult], partial: bool 
     """The table of a sweep.
 
     Raises:
-        UserError: A metric is not finite; or, unless ``partial``, seeds are missing or doubled, or corpora, protocols, code
-            versions or scales are mixed: all such faults at once. With ``partial`` the caption tells them instead.
+        UserError: A metric is not finite; or, unless ``partial``, seeds are missing or doubled, or corpora, protocols, scales
+            or the code of a stage are mixed: all such faults at once. With ``partial`` the caption tells them instead.
     """
     problems = trial_faults(sweep, trials)
     faults = Faults(f"the trials of {sweep.study!r} (--partial makes the table all the same, and says so)")
@@ -62,7 +64,7 @@ def make_table(sweep: SweepRecord, trials: Sequence[TrialResult], partial: bool 
     cells = {}
     for column in sweep.table.columns:
         cells |= _column_cells(sweep.table, column, frame[frame["metric"] == column.metric])
-    return Table(sweep.table, cells, _caption(sweep, problems))
+    return Table(sweep.table, cells, _caption(sweep, problems, any(map(_is_clipped, cells.values()))))
 
 
 def _column_cells(spec: TableSpec, column: Column, frame: pandas.DataFrame) -> dict[tuple[str, str], Cell]:
@@ -71,26 +73,37 @@ def _column_cells(spec: TableSpec, column: Column, frame: pandas.DataFrame) -> d
     for row in spec.rows:
         found = frame[frame["row"] == row.key]
         names = [
-            f"{column.metric} of {row.key}, seed {seed} ({mark}),"
-            for seed, mark in zip(found.seed, found.fingerprint, strict=True)
+            f"{column.metric} of {row.key}, seed {seed} ({mark})," for seed, mark in zip(found.seed, found.fingerprint, strict=True)
         ]
         values = dict(zip(names, found["value"], strict=True))
         summary = summarize(values, scale) if values else None
-        cells[row.key, column.metric] = Cell(
-            tuple(v * scale for v in values.values()), summary, False, row.published.get(column.metric)
-        )
+        scaled, published = tuple(value * scale for value in values.values()), row.published.get(column.metric)
+        cells[row.key, column.metric] = Cell(scaled, summary, _shown_interval(summary, column), False, published)
     shown = {place: round(cell.summary.mean, column.decimals) for place, cell in cells.items() if cell.summary}
     top = (max if column.higher_is_better else min)(shown.values(), default=None)
     return {place: replace(cell, best=place in shown and shown[place] == top) for place, cell in cells.items()}
 
 
-def _caption(sweep: SweepRecord, problems: Sequence[str]) -> str:
+def _shown_interval(summary: Summary | None, column: Column) -> tuple[float, float] | None:
+    if summary is None or summary.ci_low is None or summary.ci_high is None:
+        return None
+    if column.percent and column.bounded:
+        return max(summary.ci_low, 0.0), min(summary.ci_high, 100.0)
+    return summary.ci_low, summary.ci_high
+
+
+def _is_clipped(cell: Cell) -> bool:
+    return bool(cell.summary and cell.interval and cell.interval != (cell.summary.ci_low, cell.summary.ci_high))
+
+
+def _caption(sweep: SweepRecord, problems: Sequence[str], clipped: bool) -> str:
     spec, number = sweep.table, len(sweep.seeds)
+    range_note = " (clipped to the possible range)" if clipped else ""
     sentences = [
         f"{spec.title}, after {spec.source}.",
-        f"Scale: {sweep.scale}; {_seed_range(sweep.seeds)}; protocol: {sweep.protocol}.",
         f"Each number is the mean ± sample standard deviation over n seeds (n in parentheses, {number} in a full row), with "
-        "the 95 % t interval of the mean over seeds, which covers the variation between seeds only.",
+        f"the 95 % t interval of the mean over seeds{range_note}, which covers the variation between seeds only.",
+        f"Scale: {sweep.scale}; {_seed_range(sweep.seeds)}. Protocol: {sweep.protocol}.",
         "Bold: the best measured value of a column. Published: the source's own number.",
         _corpora(sweep),
     ]

@@ -24,9 +24,9 @@ def headline_figure(table: Table, path: Path) -> Path:
         cell = table.cell(row, column)
         axes.plot(cell.values, [height] * len(cell.values), "o", color="tab:blue", alpha=0.35, markersize=5)
         if cell.summary:
-            summary = cell.summary
-            reach = None if summary.ci_low is None else [[summary.mean - summary.ci_low], [summary.ci_high - summary.mean]]
-            axes.errorbar(summary.mean, height + 0.22, xerr=reach, fmt="s", color="tab:blue", capsize=3, markersize=5)
+            mean = cell.summary.mean
+            reach = [[mean - cell.interval[0]], [cell.interval[1] - mean]] if cell.interval else None
+            axes.errorbar(mean, height + 0.22, xerr=reach, fmt="s", color="tab:blue", capsize=3, markersize=5)
         if cell.published:
             axes.plot(cell.published.mean, height - 0.22, "D", color="tab:orange", markerfacecolor="none", markersize=6)
     axes.set_yticks(range(len(rows)), [" · ".join(row.label) for row in rows])

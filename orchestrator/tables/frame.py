@@ -34,7 +34,8 @@ def trials_frame(sweep: SweepRecord, trials: Sequence[TrialResult]) -> pandas.Da
 
 
 def trial_faults(sweep: SweepRecord, trials: Sequence[TrialResult]) -> list[str]:
-    """Why these trials make no sound table: seeds missing or doubled, metrics without a number, mixed corpora or code.
+    """Why these trials make no sound table: seeds missing or doubled, metrics without a number, mixed corpora, or one class of
+    stage computed by several versions of the code.
 
     Each fault is a sentence; none means that the table is complete and like is compared with like.
     """
@@ -78,15 +79,28 @@ def _metrics(sweep: SweepRecord, trials: Sequence[TrialResult]) -> list[str]:
 def _mixtures(trials: Sequence[TrialResult]) -> list[str]:
     facts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for trial in trials:
-        for name in ("scale", "protocol", "code"):
+        for name in ("scale", "protocol"):
             facts[name][getattr(trial, name)] += 1
         for role, digest in trial.corpora.items():
             facts[f"corpus {role}"][digest] += 1
+        for stage, digests in trial.code.items():
+            for digest in digests.split("+"):
+                facts[f"code of {stage}"][digest] += 1
     return [
-        f"mixed {name}: " + ", ".join(f"{value!r} in {count} trials" for value, count in sorted(values.items()))
+        f"mixed {name}: {', '.join(f'{value!r} in {_trials(count)}' for value, count in sorted(values.items()))}{_way_out(name)}"
         for name, values in sorted(facts.items())
         if len(values) > 1
     ]
+
+
+def _way_out(fact: str) -> str:
+    if not fact.startswith("code of "):
+        return ""
+    return "; run the sweep again with --redo force to compute all with the present code, or --partial"
+
+
+def _trials(count: int) -> str:
+    return f"{count} {'trial' if count == 1 else 'trials'}"
 
 
 def _seeds(seeds: Sequence[int]) -> str:

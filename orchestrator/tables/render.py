@@ -68,9 +68,7 @@ def latex(table: Table) -> str:
     texts, columns = len(table.spec.row_titles), table.spec.columns
     groups = " & ".join([*[""] * texts, *[rf"\multicolumn{{3}}{{c}}{{{_latex_text(_title(column))}}}" for column in columns]])
     rules = "".join(rf"\cmidrule(lr){{{start}-{start + 2}}}" for start in range(texts + 1, texts + 3 * len(columns) + 1, 3))
-    heads = [_latex_text(title) for title in table.spec.row_titles] + ["measured", r"95\,\% interval", "published"] * len(
-        columns
-    )
+    heads = [_latex_text(title) for title in table.spec.row_titles] + ["measured", r"95\,\% interval", "published"] * len(columns)
     lines = [rf"{groups.strip()} \\", rules, rf"{' & '.join(heads)} \\", r"\midrule"]
     previous = None
     for row in table.spec.rows:
@@ -89,7 +87,7 @@ def latex(table: Table) -> str:
 
 
 def tidy_csv(table: Table) -> str:
-    """One line per row and metric at full precision; all numbers of a line are in its ``unit``."""
+    """One line per row and metric at full precision, intervals not clipped; all numbers of a line are in its ``unit``."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     statistics = ["mean", "std", "n", "ci_low", "ci_high", "published_mean", "published_std"]
@@ -99,9 +97,7 @@ def tidy_csv(table: Table) -> str:
             cell = table.cell(row, column)
             summary, published = cell.summary, cell.published
             measured = (
-                [summary.mean, summary.std, summary.n, summary.ci_low, summary.ci_high]
-                if summary
-                else [None, None, 0, None, None]
+                [summary.mean, summary.std, summary.n, summary.ci_low, summary.ci_high] if summary else [None, None, 0, None, None]
             )
             numbers = [*measured, *([published.mean, published.std] if published else [None, None])]
             unit = "percent" if column.percent else "1"
@@ -182,9 +178,9 @@ def _measured(cell: Cell, column: Column) -> str:
 
 
 def _interval(cell: Cell, column: Column) -> str:
-    if cell.summary is None or cell.summary.ci_low is None or cell.summary.ci_high is None:
+    if cell.interval is None:
         return _NOTHING
-    return f"[{_number(cell.summary.ci_low, column)}, {_number(cell.summary.ci_high, column)}]"
+    return f"[{_number(cell.interval[0], column)}, {_number(cell.interval[1], column)}]"
 
 
 def _published(cell: Cell, column: Column) -> str:

@@ -10,36 +10,56 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from orchestrator.records import SweepRecord, TrialResult
-from orchestrator.tracking.store import TAG_LENGTH, Store, equals, parts, sqlite_file, without_password
+from orchestrator.tracking.store import (
+    RUNS_PAGE,
+    TAG_LENGTH,
+    Store,
+    equals,
+    is_failure_of_mlflow,
+    parts,
+    reason_of,
+    sqlite_file,
+    without_password,
+)
 from trainables.errors import UserError
 
 if TYPE_CHECKING:
     from orchestrator.tracking.store import Run
 
 
-def read_studies(uri: str) -> list[str]:
-    """Names of the studies that the store has, in alphabetical order. Raises UserError if the store cannot be read."""
-    return sorted(_open(uri).experiments("tags.kind = 'study'"))
-
-
-def read_sweeps(uri: str, study: str) -> list[SweepRecord]:
-    """The sweeps of a study, the most lately run first. Raises UserError naming the studies found if there is none."""
-    return _sweeps(_open(uri), study)[1]
-
-
 def read_trials(uri: str, study: str, sweep_key: str | None = None) -> tuple[SweepRecord, list[TrialResult]]:
-    """A sweep (the most lately run one unless its key is given) and every trial of it, whatever its status."""
+    """A sweep (the most lately run one unless its key is given) and every trial of it, whatever its status.
+
+    Raises:
+        UserError: The store cannot be read; it has no such sweep (the studies found are named); or another version of this program
+            recorded the sweep.
+    """
     store = _open(uri)
     experiment, sweeps = _sweeps(store, study)
-    chosen = [sweep for sweep in sweeps if sweep_key in (None, sweep.key)]
-    if not chosen:
+    chosen = next((run for run in sweeps if sweep_key in (None, run.data.tags["sweep"])), None)
+    if chosen is None:
         raise UserError(f"MLflow at {store.uri} has no sweep {sweep_key!r} of the study {study!r}")
-    runs = store.search(experiment, f"{equals('sweep', chosen[0].key)} and tags.kind = 'trial'")
-    return chosen[0], [trial_result(run) for run in runs]
+    try:
+        sweep = SweepRecord.model_validate_json(join_record(chosen.data.tags))
+    except ValidationError as error:
+        raise UserError(
+            f"the sweep {chosen.info.run_name!r} of MLflow at {store.uri} was recorded by another version of this program "
+            f"({error.error_count()} fields differ); run `python -m orchestrator.sweep {study}` again to record it anew"
+        ) from error
+    runs = store.search(experiment, f"{equals('sweep', sweep.key)} and tags.kind = 'trial'")
+    return sweep, [trial_result(run) for run in runs]
 
 
-def _sweeps(store: Store, study: str) -> tuple[str, list[SweepRecord]]:
+def study_page(uri: str, study: str) -> str:
+    """Path of the study's runs in MLflow's UI, to be put after the address of the UI and a slash. Raises as `read_trials`."""
+    return RUNS_PAGE.format(experiment=_sweeps(_open(uri), study)[0])
+
+
+def _sweeps(store: Store, study: str) -> tuple[str, list[Run]]:
+    """Id of a study's experiment, and the runs of its sweeps, the most lately run first."""
     experiment = store.find_experiment(study)
     runs = store.search(experiment, "tags.kind = 'sweep'") if experiment else []
     if experiment is None or not runs:
@@ -48,8 +68,7 @@ def _sweeps(store: Store, study: str) -> tuple[str, list[SweepRecord]]:
             f"MLflow at {store.uri} has no sweep of the study {study!r}; studies there: {found}. "
             f"Check the name, or run `python -m orchestrator.sweep {study}` first"
         )
-    runs.sort(key=lambda run: int(run.data.tags["opened"]), reverse=True)
-    return experiment, [SweepRecord.model_validate_json(join_record(run.data.tags)) for run in runs]
+    return experiment, sorted(runs, key=lambda run: int(run.data.tags["opened"]), reverse=True)
 
 
 def trial_result(run: Run) -> TrialResult:
@@ -63,9 +82,14 @@ def trial_result(run: Run) -> TrialResult:
         metrics=run.data.metrics,
         scale=tags["scale"],
         protocol=tags["protocol"],
-        code=tags["code"],
-        corpora={name.removeprefix("corpus."): value for name, value in tags.items() if name.startswith("corpus.")},
+        code=_group(tags, "code."),
+        corpora=_group(tags, "corpus."),
     )
+
+
+def _group(tags: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """The tags whose names begin with ``prefix``, without it."""
+    return {name.removeprefix(prefix): value for name, value in tags.items() if name.startswith(prefix)}
 
 
 def cut_record(sweep: SweepRecord) -> dict[str, str]:
@@ -83,15 +107,12 @@ def _open(uri: str) -> Store:
     """A store that has answered. One that is away or was never made is told, not created."""
     file = sqlite_file(uri)
     if file is not None and not file.exists():
-        raise UserError(
-            f"no MLflow store at {uri}; run a sweep first, or point --results or MLFLOW_TRACKING_URI to where one ran"
-        )
+        raise UserError(f"no MLflow store at {uri}; run a sweep first, or point --results or MLFLOW_TRACKING_URI to where one ran")
     try:
         store = Store(uri)
         store.experiments()
-    except (
-        Exception
-    ) as error:  # whatever the driver of a database or the network raises, it is the address that is to be mended
-        reason = without_password(str(error).splitlines()[0][:300])
-        raise UserError(f"cannot read MLflow at {without_password(uri)}: {reason}; check MLFLOW_TRACKING_URI") from error
+    except Exception as error:
+        if not is_failure_of_mlflow(error):
+            raise
+        raise UserError(f"cannot read MLflow at {without_password(uri)}: {reason_of(error)}; check MLFLOW_TRACKING_URI") from error
     return store

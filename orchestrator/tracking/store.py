@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.records import Scalar, Status
+from orchestrator.records import Point, Scalar, Status
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-Point = tuple[str, float, int, int]
-"""Metric, value, step, timestamp in milliseconds."""
+RUNS_PAGE = "#/experiments/{experiment}/runs?workflowType=machine_learning"
+"""Path of an experiment's runs in MLflow's UI; without the last part the UI shows its pages for language models."""
 
 TAG_LENGTH = 8000  # this and the next three are MLflow's own limits
 _PARAM_LENGTH = 6000
@@ -90,7 +90,7 @@ class Store:
             if found is None:
                 raise
             return found
-        self._client.set_experiment_tag(made, "mlflow.note.content", note.format(experiment=made))
+        self._client.set_experiment_tag(made, "mlflow.note.content", note.replace("{experiment}", made))
         return made
 
     def search(self, experiment: str, condition: str) -> list[Run]:
@@ -156,9 +156,7 @@ class Store:
                     self._client.log_artifact(run_id, str(path))
                 except Exception as error:
                     self._keeps_artifacts = False
-                    _log.warning(
-                        "MLflow at %s takes no artifacts (%s); figures and tables stay in the results", self.uri, error
-                    )
+                    _log.warning("MLflow at %s takes no artifacts (%s); figures and tables stay in the results", self.uri, error)
 
     def end(self, run_id: str, status: Status) -> None:
         """End a run now."""
@@ -188,6 +186,26 @@ def sqlite_file(uri: str) -> Path | None:
 def without_password(uri: str) -> str:
     """An address, or a message with one, as it may be printed."""
     return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", uri)
+
+
+def is_failure_of_mlflow(error: Exception) -> bool:
+    """Whether it is MLflow, its database, its server or the way there that failed, and not this program."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+    from urllib3.exceptions import HTTPError
+
+    # OSError: files, sockets and all of requests. ImportError: the driver of a database that is not installed.
+    return isinstance(error, MlflowException | SQLAlchemyError | HTTPError | OSError | ImportError)
+
+
+def same_numbers(stored: Mapping[str, float], given: Mapping[str, float]) -> bool:
+    """Whether two sets of metrics are equal to the last bit, NaN being itself."""
+    return {name: repr(float(value)) for name, value in stored.items()} == {name: repr(float(v)) for name, v in given.items()}
+
+
+def reason_of(error: Exception) -> str:
+    """An error in one line, as it may be printed."""
+    return without_password(f"{type(error).__name__}: {error}".splitlines()[0][:300])
 
 
 def now() -> int:

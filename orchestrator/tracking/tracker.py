@@ -8,23 +8,33 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.records import Scalar, StageRecord, Status, SweepRecord, TrialRecord, TrialResult
+from orchestrator.records import Point, Scalar, StageRecord, Status, SweepRecord, TrialRecord, TrialResult
 from orchestrator.statistics import summarize
 from orchestrator.tracking.reading import cut_record, trial_result
-from orchestrator.tracking.store import Point, Store, equals, now, without_password
+from orchestrator.tracking.stages import StageRuns
+from orchestrator.tracking.store import (
+    RUNS_PAGE,
+    Store,
+    equals,
+    is_failure_of_mlflow,
+    now,
+    reason_of,
+    same_numbers,
+    without_password,
+)
 from trainables.errors import UserError
 
 if TYPE_CHECKING:
     from orchestrator.tracking.store import Run
 
-_STAGES = "stages"
-_ROWS_PAGE = "#/experiments/{experiment}/runs?workflowType=machine_learning&searchFilter=tags.kind%20%3D%20%27cell%27"
+_ROWS_PAGE = f"{RUNS_PAGE}&searchFilter=tags.kind%20%3D%20%27cell%27"
+_NOTE = "mlflow.note.content"
 _Place = tuple[str, str, str]  # kind, row, seed
 _log = logging.getLogger(__name__)
 
 
 def _or_give_up(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn tracking off, with one warning, when MLflow fails: a sweep never dies of its logging."""
+    """Turn tracking off, with one message, when it fails: a sweep never dies of its logging."""
 
     @wraps(method)
     def guarded(self: Tracker, *args: Any, **kwargs: Any) -> Any:
@@ -41,27 +51,32 @@ def _or_give_up(method: Callable[..., Any]) -> Callable[..., Any]:
 class Tracker:
     """Writes one sweep to MLflow. Synchronous, and meant for one writer: in Ray mode one actor holds it.
 
-    Call :meth:`open_sweep` first. No method raises when the store is away or refuses: a warning is logged once, ``healthy``
-    becomes False and every further call returns at once. The results are in the project's own store all the same, and the next
-    run of the same command sends everything again.
+    Call :meth:`open_sweep` first. No method raises: when the store is away or refuses, or when this code has a bug, that is logged
+    once, ``problem`` says it and every further call returns at once. The results are in the project's own store all the same, and
+    the next run of the same command sends everything again.
 
     Args:
         uri: The tracking store, see :func:`orchestrator.tracking.default_uri`.
         artifacts: Where new experiments keep their artifacts, see :func:`orchestrator.tracking.default_artifacts`.
+
+    Attributes:
+        problem: Why nothing is logged any more, as a clause for the user; None while all is well.
     """
 
     def __init__(self, uri: str, artifacts: Path | None) -> None:
-        self.healthy = True
+        self.problem: str | None = None
         self._uri = without_password(uri)
         self._runs: dict[_Place, str] = {}  # run ids
         self._trials: dict[tuple[str, int], TrialResult] = {}  # by row and seed
-        self._stages: dict[str, str | None] = {}  # fingerprint -> run id, None for a stage that was recorded before
-        self._open_stages: set[str] = set()
-        self._logged: dict[str, set[tuple[str, int]]] = {}  # fingerprint -> metric and step of the points that are there
         try:
             self._store = Store(uri, artifacts)
         except Exception as error:
             self._give_up(error)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether everything was logged until now."""
+        return self.problem is None
 
     @_or_give_up
     def open_sweep(self, sweep: SweepRecord) -> None:
@@ -70,12 +85,12 @@ class Tracker:
         rows = _ROWS_PAGE + f"&orderByKey=metrics.%60{sweep.table.headline}_mean%60&orderByAsc=false"
         about = f"{sweep.table.title} ({sweep.table.source}). [Rows of the table, best first]({rows})"
         self._study_id = self._store.experiment(sweep.study, "study", about)
-        self._stages_id = self._store.experiment(_STAGES, "stages", "One run per executed stage.")
+        self._stages = StageRuns(self._store, sweep.key)
         known = self._known_runs()
         self._runs = {place: run.info.run_id for place, run in known.items()}
         name = f"{sweep.study} {sweep.scale} {len(sweep.seeds)} seeds"
-        params = {**sweep.params, "scale": sweep.scale, "seeds": " ".join(map(str, sweep.seeds))}
-        tags = {**self._tags("sweep"), "opened": str(self._opened), **cut_record(sweep)}
+        params = {"scale": sweep.scale, "seeds": " ".join(map(str, sweep.seeds))}
+        tags = {**self._tags("sweep"), "code": sweep.code, "opened": str(self._opened), **cut_record(sweep)}
         parent = self._open_run(known.get(("sweep", "", "")), name, params, tags)
         for position, row in enumerate(sweep.table.rows, start=1):
             tags = {**self._tags("cell"), "row": row.key, "mlflow.parentRunId": parent}
@@ -91,21 +106,16 @@ class Tracker:
         return known
 
     @_or_give_up
-    def stage_started(self, stage: StageRecord) -> None:
-        """Open the stage's run: that of a killed execution goes on; a stage that FINISHED before is not recorded twice."""
-        if stage.fingerprint in self._open_stages:
-            return
-        found = self._store.search(self._stages_id, equals("fingerprint", stage.fingerprint))
-        if any(run.info.status == "FINISHED" for run in found):
-            self._stages[stage.fingerprint] = None
-            return
-        unfinished = next((run for run in found if run.info.status in ("RUNNING", "KILLED")), None)
-        facts = {"stage": stage.name, "fingerprint": stage.fingerprint, "code": self._sweep.code}
-        tags = {"kind": "stage", **facts, "sweep": self._sweep.key}  # the sweep that runs it now
-        name = f"{stage.title} {_short(stage.fingerprint)}"
-        self._stages[stage.fingerprint] = self._store.open(self._stages_id, unfinished, name, stage.settings, tags, now())
-        self._open_stages.add(stage.fingerprint)
-        self._logged[stage.fingerprint] = self._store.points(unfinished) if unfinished else set()
+    def stage_started(self, stage: StageRecord, executing: bool = False) -> None:
+        """Open the stage's run, or that of a killed execution, which goes on.
+
+        Args:
+            stage: The stage.
+            executing: Whether it is really run now: a FINISHED run of the same fingerprint is then superseded, that is, moved to
+                MLflow's deleted runs, where it can be restored. Otherwise a stored result is delivered: a FINISHED run that has the
+                same closing metrics and code is left alone, another one is superseded when the stage ends.
+        """
+        self._stages.started(stage, executing)
 
     @_or_give_up
     def log_stage(self, fingerprint: str, points: Sequence[Point]) -> None:
@@ -113,47 +123,30 @@ class Tracker:
         delivered twice or computed again by a stage that went on from its checkpoint (which gives the same value). Points that
         come before their stage was started are passed over: the finished stage delivers its whole curves.
         """
-        run_id = self._stages.get(fingerprint)
-        if run_id is not None:
-            logged = self._logged[fingerprint]
-            fresh = {(point[0], point[2]): point for point in points if (point[0], point[2]) not in logged}
-            self._store.write(run_id, metrics=list(fresh.values()))
-            logged.update(fresh)
+        self._stages.log(fingerprint, points)
 
     @_or_give_up
-    def stage_ended(
-        self,
-        fingerprint: str,
-        status: Status,
-        metrics: Mapping[str, float],
-        provenance: Mapping[str, Scalar],
-        artifacts: Sequence[Path] = (),
-    ) -> None:
-        """End a started stage. Its closing ``metrics`` are kept as ``result/<name>``, apart from the curves of that name."""
-        run_id = self._stages[fingerprint]
-        if run_id is None:
-            return
-        stamp = now()
-        points = [(f"result/{name}", value, 0, stamp) for name, value in metrics.items()]
-        self._store.write(run_id, points, tags={f"provenance.{name}": value for name, value in provenance.items()})
-        self._store.keep(run_id, artifacts)
-        self._store.end(run_id, status)
-        self._open_stages.discard(fingerprint)
+    def stage_ended(self, fingerprint: str, status: Status, metrics: Mapping[str, float], provenance: Mapping[str, Scalar]) -> None:
+        """End a started stage. Its closing ``metrics`` are kept as ``result/<name>``, apart from the curves of that name; the entry
+        ``code`` of ``provenance`` is the digest of the code that computed it.
+        """
+        self._stages.ended(fingerprint, status, metrics, provenance)
 
     @_or_give_up
     def trial_ended(self, trial: TrialRecord, status: Status, metrics: Mapping[str, float]) -> None:
         """Write one trial under its cell, once.
 
-        A FINISHED trial with another fingerprint, or with other numbers (a stage was forced), is superseded: its run goes to
-        MLflow's deleted runs, where it can be restored.
+        A FINISHED trial with another fingerprint, or with other numbers or code (a stage was forced), is superseded: its run goes
+        to MLflow's deleted runs, where it can be restored.
         """
         place = ("trial", trial.row, str(trial.seed))
         before = self._trials.get((trial.row, trial.seed))
         run = self._store.get(self._runs[place]) if before else None
-        if before and before.status == "FINISHED":
-            if before.fingerprint == trial.fingerprint and (status != "FINISHED" or _same(before.metrics, metrics)):
+        if run and before and before.status == "FINISHED":
+            if before.fingerprint == trial.fingerprint and (status != "FINISHED" or _told_before(before, trial, metrics)):
+                self._renew_note(run, trial)
                 return
-            self._store.delete(self._runs[place])
+            self._store.delete(run.info.run_id)
             run = None
         row = next(row for row in self._sweep.table.rows if row.key == trial.row)
         position = 1 + len(self._sweep.table.rows) + self._sweep.seeds.index(trial.seed)
@@ -168,20 +161,21 @@ class Tracker:
         return {
             **self._tags("trial"),
             **{"row": trial.row, "seed": str(trial.seed), "trial": trial.key, "fingerprint": trial.fingerprint},
-            **({"code": trial.code} if trial.code else {}),
+            **{f"code.{stage}": digest for stage, digest in trial.code.items()},
             **{f"stage.{number:02d}": fingerprint for number, fingerprint in enumerate(trial.stages, start=1)},
             "mlflow.parentRunId": self._runs["cell", trial.row, ""],
-            "mlflow.note.content": self._chain_note(trial.stages),
+            _NOTE: self._chain_note(trial.stages),
         }
 
+    def _renew_note(self, run: Run, trial: TrialRecord) -> None:
+        """A forced stage has a new run even if the trial's numbers are the old ones."""
+        note = self._chain_note(trial.stages)
+        if run.data.tags.get(_NOTE) != note:
+            self._store.write(run.info.run_id, tags={_NOTE: note})
+
     def _chain_note(self, chain: Sequence[str]) -> str:
-        lines = ["Stages of this trial, first to last (shared ones ran once):", ""]
-        for number, fingerprint in enumerate(chain, start=1):
-            found = self._store.search(self._stages_id, equals("fingerprint", fingerprint))
-            run = next((run for run in found if run.info.status == "FINISHED"), None)
-            page = f"#/experiments/{self._stages_id}/runs/{run.info.run_id}" if run else ""
-            lines.append(f"{number}. [{run.info.run_name}]({page})" if run else f"{number}. `{fingerprint}` (no run recorded)")
-        return "\n".join(lines)
+        lines = [f"{number}. {self._stages.link(fingerprint)}" for number, fingerprint in enumerate(chain, start=1)]
+        return "\n".join(["Stages of this trial, first to last (shared ones ran once):", "", *lines])
 
     @_or_give_up
     def close_sweep(self, status: Status, artifacts: Sequence[Path] = (), note: str = "") -> None:
@@ -199,7 +193,7 @@ class Tracker:
             self._store.end(self._runs["cell", row.key, ""], ending)
         sweep_run = self._runs["sweep", "", ""]
         if note:
-            self._store.write(sweep_run, tags={"mlflow.note.content": note})
+            self._store.write(sweep_run, tags={_NOTE: note})
         self._store.keep(sweep_run, artifacts)
         self._store.end(sweep_run, status)
 
@@ -221,16 +215,16 @@ class Tracker:
 
     def _end_left_over(self) -> None:
         """End the stages and trials that this sweep started, in whichever process, and that did not come to an end."""
-        for experiment in (self._stages_id, self._study_id):
+        for experiment in (self._stages.experiment, self._study_id):
             for run in self._store.search(experiment, f"{equals('sweep', self._sweep.key)} and attributes.status = 'RUNNING'"):
                 if run.data.tags["kind"] in ("stage", "trial"):
                     self._store.end(run.info.run_id, "KILLED")
-        self._open_stages.clear()
+        self._stages.forget()
 
     def _tags(self, kind: str) -> dict[str, str]:
         sweep = self._sweep
         corpora = {f"corpus.{role}": corpus.digest for role, corpus in sweep.corpora.items()}
-        facts = {"study": sweep.study, "scale": sweep.scale, "protocol": sweep.protocol, "code": sweep.code}
+        facts = {"study": sweep.study, "scale": sweep.scale, "protocol": sweep.protocol}
         source = {"mlflow.source.name": f"orchestrator.sweep {sweep.study}", "mlflow.source.type": "JOB"}
         return {"kind": kind, "sweep": sweep.key, **facts, **corpora, **source}
 
@@ -243,25 +237,21 @@ class Tracker:
         return run_id
 
     def _give_up(self, error: Exception) -> None:
-        self.healthy = False
-        reason = without_password(f"{type(error).__name__}: {error}".splitlines()[0][:300])
-        _log.warning(
-            "MLflow at %s does not answer as it should (%s). The sweep goes on without it; all results are kept, and the same "
-            "command run again delivers what is missing.",
-            self._uri,
-            reason,
-        )
-        _log.debug("what MLflow answered", exc_info=error)
+        reason = reason_of(error)
+        advice = "The sweep goes on without it; all results are kept, and the same command run again delivers what is missing."
+        if is_failure_of_mlflow(error):
+            self.problem = f"MLflow at {self._uri} does not answer as it should ({reason})"
+            _log.warning("%s. %s", self.problem, advice)
+            _log.debug("what MLflow answered", exc_info=error)
+        else:
+            self.problem = f"a bug of this program ended the logging to MLflow ({reason}); its traceback is in the log"
+            _log.error("%s. %s", self.problem, advice, exc_info=error)
 
 
 def _place(tags: Mapping[str, str]) -> _Place:
     return tags.get("kind", ""), tags.get("row", ""), tags.get("seed", "")
 
 
-def _same(stored: Mapping[str, float], given: Mapping[str, float]) -> bool:
-    """Whether two sets of metrics are equal to the last bit, NaN being itself."""
-    return {name: repr(float(value)) for name, value in stored.items()} == {name: repr(float(v)) for name, v in given.items()}
-
-
-def _short(fingerprint: str) -> str:
-    return fingerprint.rsplit("-", 1)[-1][:8]
+def _told_before(before: TrialResult, trial: TrialRecord, metrics: Mapping[str, float]) -> bool:
+    """Whether a recorded trial holds these numbers and this code; a stage whose result was cleared away meanwhile tells no code."""
+    return same_numbers(before.metrics, metrics) and trial.code.items() <= before.code.items()

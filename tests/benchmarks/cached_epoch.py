@@ -58,9 +58,7 @@ def main() -> int:
         decoded, cached = (load(order[:BATCH]) for load in loaders.values())
         error = float((decoded - cached).abs().max())
         # Only the shape is kept: as in training, a batch is gone before the next is made.
-        variants = {
-            name: lambda load=load: [load(batch).shape for batch in order.split(BATCH)] for name, load in loaders.items()
-        }
+        variants = {name: lambda load=load: [load(batch).shape for batch in order.split(BATCH)] for name, load in loaders.items()}
         seconds = interleaved(variants, options.rounds, "wall")
     table = rows(seconds, {"FeatureShard, float16": {"max dB": error}})
     goals = [Goal(f"at least {GOAL} x wav + librosa", table[1].ratio >= GOAL), Goal("error at most 0.04 dB", error <= 0.04)]

@@ -62,7 +62,8 @@ def test_a_result_holds_what_was_hashed_what_rebuilds_it_and_where_it_comes_from
     store, name = ArtifactStore(tmp_path / "store"), run.setting.fingerprint(Number(value=2.0))
     assert store.read_json(name, "identity.json") == identity_of(Number(value=2.0), {"mdd": "d" * 16})
     assert from_config(store.read_json(name, "config.json")) == Number(value=2.0)
-    assert {"code", "commit", "packages", "corpora", "wall_seconds", "cpu_seconds"} <= store.read_json(name, "provenance.json").keys()
+    provenance = store.read_json(name, "provenance.json")
+    assert {"code", "commit", "packages", "corpora", "wall_seconds", "cpu_seconds"} <= provenance.keys()
     assert [point[:3] for point in store.read_json(name, "history.json")] == [["value", 2.0, 0]]
 
 
@@ -115,6 +116,39 @@ def test_stopping_saves_a_checkpoint_and_the_next_run_goes_on_with_the_same_curv
     store, name = ArtifactStore(tmp_path / "store"), run.setting.fingerprint(Steps())
     assert store.read_json(name, "metrics.json")["resumed"] is True
     assert [point[2] for point in store.read_json(name, "history.json")] == list(range(10))
+
+
+@pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[:-7], lambda content: b"x" * len(content)])
+def test_a_damaged_checkpoint_counts_as_none(tmp_path, monkeypatch, damage):
+    monkeypatch.setattr("orchestrator.execution.context._PROGRESS_SECONDS", 0.0)
+    stopping = threading.Event()
+    run, _ = executor(tmp_path, stopping=stopping, show=lambda name, fraction: fraction >= 0.4 and stopping.set())
+    with pytest.raises(StopRequested):
+        run.finish_chain(Steps())
+    store, name = ArtifactStore(tmp_path / "store"), run.setting.fingerprint(Steps())
+    store.save_checkpoint(name, damage(store.load_checkpoint(name)))
+    again, _ = executor(tmp_path)
+    again.finish_chain(Steps())
+    assert store.read_json(name, "metrics.json")["resumed"] is False
+
+
+def test_a_worker_with_other_code_refuses_to_compute(tmp_path):
+    run, _ = executor(tmp_path)
+    other = LocalExecutor(run.setting.model_copy(update={"code": "something else"}), lambda *call: None)
+    with pytest.raises(StageFailed, match="install the same version on every node"):
+        other.finish_chain(Number())
+
+
+@pytest.mark.parametrize(("error", "lasting"), [(ValueError("a bug"), True), (OSError(28, "No space left on device"), False)])
+def test_what_may_pass_is_not_remembered_as_a_failure(tmp_path, monkeypatch, error, lasting):
+    def run_stage(stage, context):
+        raise error
+
+    monkeypatch.setattr(Number, "run", run_stage)
+    run, _ = executor(tmp_path)
+    with pytest.raises(StageFailed, match=str(error.args[-1])):
+        run.finish_chain(Number())
+    assert (ArtifactStore(tmp_path / "store").failure(run.setting.fingerprint(Number())) is not None) == lasting
 
 
 def test_only_stages_whose_upstream_is_finished_are_ready(tmp_path):

@@ -70,12 +70,33 @@ def test_what_is_finished_is_done_and_what_failed_is_said(setting, store):
 def test_retry_clears_failures_alone_force_clears_everything(setting, store):
     study = toy_study(good=lambda seed: Number(), bad=lambda seed: Broken())
     execute(plan(setting, store, study))
-    prepare_store(plan(setting, store, study), Redo.cached, store)
+
+    def states_after(redo):
+        before = make_plan(study, SCALE, (0, 1), setting, store, redo)
+        prepare_store(before, redo, store)
+        after = plan(setting, store, study)
+        assert [s.state for s in after.stages] == [s.state for s in before.stages], "the plan said so before"
+        return [s.state for s in after.stages]
+
+    assert states_after(Redo.cached) == [State.done, State.failed]
+    assert states_after(Redo.retry) == [State.done, State.missing]
+    assert states_after(Redo.force) == [State.missing, State.missing]
+
+
+def test_planning_changes_nothing(setting, store):
+    study = toy_study(good=lambda seed: Number(), bad=lambda seed: Broken())
+    execute(plan(setting, store, study))
+    make_plan(study, SCALE, (0, 1), setting, store, Redo.force)
     assert [s.state for s in plan(setting, store, study).stages] == [State.done, State.failed]
-    prepare_store(plan(setting, store, study), Redo.retry, store)
-    assert [s.state for s in plan(setting, store, study).stages] == [State.done, State.missing]
-    prepare_store(plan(setting, store, study), Redo.force, store)
-    assert [s.state for s in plan(setting, store, study).stages] == [State.missing, State.missing]
+
+
+def test_a_missing_result_that_nobody_will_read_is_not_computed(setting, store):
+    execute(plan(setting, store))
+    store.remove(setting.fingerprint(Number()))
+    states = {s.stage: s.state for s in plan(setting, store).stages}
+    assert states.pop(Number()) is State.unneeded
+    assert set(states.values()) == {State.done}
+    prepare_store(plan(setting, store), Redo.read_only, store)
 
 
 def test_read_only_refuses_to_compute_and_names_what_is_missing(setting, store):

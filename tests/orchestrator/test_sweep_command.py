@@ -3,8 +3,10 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from rich.console import Console
 
 from orchestrator.conductor import COMPLETE, INCOMPLETE, Options, conduct, plan_for
@@ -57,6 +59,29 @@ def test_a_missing_column_and_a_missing_recording_are_told_together(tmp_path):
     (tmp_path / "mosei" / "u03.wav").unlink()
     with pytest.raises(UserError, match=r"(?s)depressed.*u03\.wav"):
         plan_for(Options("reclr_lambda", corpora=str(corpora), scale="smoke", results=tmp_path / "results"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"results": Path("/dev/null/results")}, "is not a folder that can be written to"),
+        ({"address": "127.0.0.1:1"}, "nobody answers"),
+        ({"local": True, "request": ResourceRequest(workers=2)}, "--local runs one worker"),
+        ({"request": ResourceRequest(workers=3)}, "cannot be divided among 3 workers"),
+    ],
+)
+def test_where_a_sweep_cannot_run_is_told_before_it_runs(tmp_path, changes, message):
+    options = replace(Options("reclr_lambda", results=tmp_path / "results", machine={"CPU": 64.0, "GPU": 0.0}), **changes)
+    with pytest.raises(UserError, match=message):
+        plan_for(options)
+
+
+def test_two_sweeps_on_the_same_results_do_not_run_at_once(tmp_path):
+    corpora = write_tiny_corpora(tmp_path / "corpora")
+    options = Options("reclr_lambda", corpora=str(corpora), scale="smoke", seeds=1, results=tmp_path / "results", local=True)
+    options.results.mkdir()
+    with FileLock(options.results / "sweep.lock"), pytest.raises(UserError, match="another sweep is running"):
+        conduct(options, Console(record=True))
 
 
 def test_a_dry_run_plans_and_writes_nothing(tmp_path):

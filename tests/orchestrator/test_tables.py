@@ -56,7 +56,7 @@ def trial(row: str, seed: int, **changes) -> TrialResult:
         "scale": "demo",
         "protocol": "70/30",
     }
-    fields |= {"fingerprint": f"Last/{row}-{seed}", "code": "abc", "corpora": {"mdd": "d1"}}
+    fields |= {"fingerprint": f"Last/{row}-{seed}", "code": {"LogMel": "l1", "Classifier": "c1"}, "corpora": {"mdd": "d1"}}
     return TrialResult(row=row, seed=seed, **{**fields, **changes})
 
 
@@ -164,9 +164,7 @@ def test_real_corpora_carry_no_twin_warning() -> None:
 def test_every_fault_of_the_trials_is_told_at_once() -> None:
     faulty = [t for t in trials() if (t.row, t.seed) not in {("simclr", 1), ("simclr", 2), ("crnn", 0)}]
     faulty += [trial("crnn", 0, status="FAILED"), trial("reclr", 1, fingerprint="Last/other")]
-    faulty[0] = faulty[0].model_copy(
-        update={"corpora": {"mdd": "d2"}, "code": "abc-dirty", "protocol": "80/20", "scale": "paper"}
-    )
+    faulty[0] = faulty[0].model_copy(update={"corpora": {"mdd": "d2"}, "protocol": "80/20", "scale": "paper"})
     with pytest.raises(UserError) as raised:
         make_table(sweep(), faulty)
     message = str(raised.value)
@@ -178,8 +176,53 @@ def test_every_fault_of_the_trials_is_told_at_once() -> None:
         "--partial",
     ):
         assert part in message
-    for part in ("mixed corpus mdd: 'd1'", "mixed code: 'abc'", "mixed protocol: '70/30'", "mixed scale: 'demo'"):
+    for part in ("mixed corpus mdd: 'd1'", "mixed protocol: '70/30'", "mixed scale: 'demo'"):
         assert part in message
+
+
+def test_one_class_of_stage_computed_by_two_codes_is_refused_with_the_way_out() -> None:
+    mixed = [t.model_copy(update={"code": {**t.code, "Classifier": "c2"}}) if t.row == "crnn" else t for t in trials()]
+    with pytest.raises(UserError) as raised:
+        make_table(sweep(), mixed)
+    assert (
+        "mixed code of Classifier: 'c1' in 6 trials, 'c2' in 3 trials; run the sweep again with --redo force to compute all with "
+        "the present code, or --partial"
+    ) in str(raised.value)
+    assert "LogMel" not in str(raised.value)
+
+
+def test_two_codes_of_one_class_within_a_chain_are_refused() -> None:
+    mixed = [t.model_copy(update={"code": {"LogMel": "l1+l2"}}) for t in trials()]
+    with pytest.raises(UserError, match="mixed code of LogMel: 'l1' in 9 trials, 'l2' in 9 trials"):
+        make_table(sweep(), mixed)
+
+
+def test_different_classes_may_have_different_code() -> None:
+    others = [t.model_copy(update={"code": {"LogMel": "l1", "Crnn": "r9"}}) if t.row == "crnn" else t for t in trials()]
+    assert "PARTIAL" not in make_table(sweep(), others).caption
+
+
+def test_the_shown_interval_of_a_bounded_percentage_is_clipped_and_the_caption_says_so() -> None:
+    wide = [
+        t.model_copy(update={"metrics": {**t.metrics, "f1": (0.99, 0.6, 0.95)[t.seed]}}) if t.row == "crnn" else t for t in trials()
+    ]
+    table = make_table(sweep(), wide)
+    summary = table.cells["crnn", "f1"].summary
+    assert summary.ci_high > 100
+    assert f"[{summary.ci_low:.2f}, 100.00]" in markdown(table)
+    assert repr(summary.ci_high) in tidy_csv(table)
+    assert "mean over seeds (clipped to the possible range), which" in table.caption
+    assert "clipped" not in make_table(sweep(), trials()).caption
+
+
+def test_a_percentage_that_is_not_bounded_is_not_clipped() -> None:
+    gain = TABLE.model_copy(
+        update={"columns": (Column(metric="f1", title="gain", percent=True, higher_is_better=True, bounded=False),)}
+    )
+    wide = [t.model_copy(update={"metrics": {"f1": (0.99, 0.6, 0.95)[t.seed]}}) for t in trials()]
+    table = make_table(sweep(table=gain), wide)
+    assert f"{table.cells['crnn', 'f1'].summary.ci_high:.2f}]" in markdown(table)
+    assert "clipped" not in table.caption
 
 
 def test_a_partial_table_is_made_on_demand_and_says_so_in_every_format() -> None:
@@ -195,8 +238,7 @@ def test_a_partial_table_is_made_on_demand_and_says_so_in_every_format() -> None
 @pytest.mark.parametrize("partial", [False, True])
 def test_a_metric_that_is_not_a_number_is_an_error_that_names_the_trial(partial: bool) -> None:
     broken = [
-        trial("simclr", 1, metrics={"f1": float("nan"), "loss": 1.0}) if (t.row, t.seed) == ("simclr", 1) else t
-        for t in trials()
+        trial("simclr", 1, metrics={"f1": float("nan"), "loss": 1.0}) if (t.row, t.seed) == ("simclr", 1) else t for t in trials()
     ]
     with pytest.raises(UserError, match=r"simclr.*seed 1.*nan"):
         make_table(sweep(), broken, partial=partial)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from orchestrator.records import StageRecord, SweepRecord, TrialRecord
 from orchestrator.table import app
-from orchestrator.tracking import Tracker, default_artifacts, default_uri, read_studies, read_sweeps, read_trials
+from orchestrator.tracking import Tracker, default_artifacts, default_uri, read_trials, study_page
 from orchestrator.tracking.store import Store
 from search_spaces.table import Column, Row, TableSpec
 from trainables.errors import UserError
@@ -22,6 +22,7 @@ from trainables.errors import UserError
 SHARED = StageRecord(
     fingerprint="Pretraining/objective=simclr-aaaabbbbcccc", name="Pretraining", title="pretraining", settings={"lr": 0.1}
 )
+CODE = {"Pretraining": "p1", "Classifier": "c1"}
 SCORES = {("a", 0): 0.5, ("a", 1): 0.7, ("b", 0): 0.6, ("b", 1): 0.65}
 
 
@@ -43,7 +44,7 @@ def results(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) 
 def sweep(key: str = "sweep1", **changes) -> SweepRecord:
     table = TableSpec(
         study="toy",
-        title="Toy table",
+        title="Toy {table}",
         source="A Paper, Table 1",
         row_titles=("Cnn10", "Method"),
         rows=(Row(key="a", label=("fixed", "A (λ = 0.2)"), params={"lambda_": 0.2}), Row(key="b", label=("fixed", "B"))),
@@ -59,15 +60,15 @@ def tracker_of(results: Path) -> Tracker:
     return Tracker(uri, default_artifacts(uri, results))
 
 
-def trial(row: str, seed: int, version: str = "") -> TrialRecord:
+def trial(row: str, seed: int, version: str = "", code: dict[str, str] = CODE) -> TrialRecord:
     last = f"Classifier/{row}-{seed}{version}"
-    return TrialRecord(key=f"{row}-seed{seed}", row=row, seed=seed, fingerprint=last, stages=(SHARED.fingerprint, last))
+    return TrialRecord(key=f"{row}-seed{seed}", row=row, seed=seed, fingerprint=last, stages=(SHARED.fingerprint, last), code=code)
 
 
-def record_stage(tracker: Tracker, stage: StageRecord = SHARED) -> None:
-    tracker.stage_started(stage)
-    tracker.log_stage(stage.fingerprint, [("train/loss", 1.0 / (step + 1), step, 1000 + step) for step in range(5)])
-    tracker.stage_ended(stage.fingerprint, "FINISHED", {"loss": 0.2}, {"git": "abc", "wall_seconds": 1.5})
+def record_stage(tracker: Tracker, executing: bool = False, loss: float = 0.2, code: str = "p1") -> None:
+    tracker.stage_started(SHARED, executing)
+    tracker.log_stage(SHARED.fingerprint, [("train/loss", 5 * loss / (step + 1), step, 1000 + step) for step in range(5)])
+    tracker.stage_ended(SHARED.fingerprint, "FINISHED", {"loss": loss}, {"code": code, "wall_seconds": 1.5})
 
 
 def record_all(tracker: Tracker, record: SweepRecord | None = None, **close) -> None:
@@ -93,16 +94,13 @@ def everything(results: Path) -> list:
     found = [run for name in ("toy", "stages") for run in runs(results, name)]
     tags = [{name: value for name, value in run.data.tags.items() if name != "opened"} for run in found]
     facts = [
-        (run.info.run_id, run.info.status, run.data.metrics, run.data.params, tag)
-        for run, tag in zip(found, tags, strict=True)
+        (run.info.run_id, run.info.status, run.data.metrics, run.data.params, tag) for run, tag in zip(found, tags, strict=True)
     ]
     return sorted(facts, key=lambda fact: fact[0])
 
 
 def test_importing_the_package_does_not_import_mlflow() -> None:
-    code = (
-        "import sys, orchestrator.tracking, orchestrator.table; sys.exit('mlflow' in sys.modules or 'pandas' in sys.modules)"
-    )
+    code = "import sys, orchestrator.tracking, orchestrator.table; sys.exit('mlflow' in sys.modules or 'pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -146,7 +144,8 @@ def test_a_trial_carries_settings_identity_and_links_to_its_stages(results: Path
         "stage.01": SHARED.fingerprint,
         "corpus.mdd": "d1",
         "scale": "demo",
-        "code": "abc",
+        "code.Pretraining": "p1",
+        "code.Classifier": "c1",
     }
     assert expected.items() <= run.data.tags.items()
     assert (
@@ -240,6 +239,59 @@ def test_a_trial_with_another_result_supersedes_the_old_one(results: Path) -> No
     assert by_name(results)["fixed · A (λ = 0.2)"].data.metrics["f1_mean"] == pytest.approx(0.8)
 
 
+def test_a_trial_computed_again_by_other_code_supersedes_the_old_one_even_with_equal_numbers(results: Path) -> None:
+    record_all(tracker_of(results))
+    again = tracker_of(results)
+    again.open_sweep(sweep())
+    newer = {"Pretraining": "p1", "Classifier": "c2"}
+    again.trial_ended(trial("a", 0, code=newer), "FINISHED", {"f1": 0.5})
+    again.close_sweep("FINISHED")
+    _, trials = read_trials(default_uri(results), "toy")
+    assert len(trials) == 4
+    assert [t.code for t in trials if (t.row, t.seed) == ("a", 0)] == [newer]
+    assert [t.code for t in trials if (t.row, t.seed) != ("a", 0)] == [CODE] * 3
+
+
+def test_a_trial_whose_upstream_results_were_cleared_away_keeps_what_is_known_of_its_code(results: Path) -> None:
+    record_all(tracker_of(results))
+    before = everything(results)
+    again = tracker_of(results)
+    again.open_sweep(sweep())
+    again.trial_ended(trial("a", 0, code={"Classifier": "c1"}), "FINISHED", {"f1": 0.5})
+    again.close_sweep("FINISHED")
+    assert everything(results) == before
+
+
+def test_a_stage_executed_again_supersedes_its_finished_run_and_its_trials_lead_to_the_new_one(results: Path) -> None:
+    record_all(tracker_of(results))
+    (old,) = runs(results, "stages")
+    forced = tracker_of(results)
+    forced.open_sweep(sweep())
+    record_stage(forced, executing=True)
+    record_all(forced)
+    (new,) = runs(results, "stages")
+    assert new.info.run_id != old.info.run_id
+    assert new.info.status == "FINISHED"
+    for run in runs(results, condition="tags.kind = 'trial'"):
+        assert new.info.run_id in run.data.tags["mlflow.note.content"]
+        assert old.info.run_id not in run.data.tags["mlflow.note.content"]
+
+
+@pytest.mark.parametrize("change", [{"loss": 0.4}, {"code": "p2"}], ids=["other numbers", "other code"])
+def test_a_delivered_result_that_is_not_the_recorded_one_supersedes_it_with_its_curves(results: Path, change: dict) -> None:
+    record_all(tracker_of(results))
+    again = tracker_of(results)
+    again.open_sweep(sweep())
+    record_stage(again, **change)
+    (stage,) = runs(results, "stages")
+    loss = change.get("loss", 0.2)
+    assert stage.info.status == "FINISHED"
+    assert stage.data.metrics == {"train/loss": loss, "result/loss": loss}
+    assert stage.data.tags["provenance.code"] == change.get("code", "p1")
+    history = Store(default_uri(results))._client.get_metric_history(stage.info.run_id, "train/loss")
+    assert len(history) == 5
+
+
 def test_a_metric_that_is_not_a_number_gives_its_cell_no_statistics(results: Path, caplog: pytest.LogCaptureFixture) -> None:
     tracker = tracker_of(results)
     tracker.open_sweep(sweep())
@@ -260,7 +312,7 @@ def test_the_sweep_record_of_any_length_comes_back_from_tags_alone(results: Path
     record = sweep(table=sweep().table.model_copy(update={"rows": rows}))
     tracker_of(results).open_sweep(record)
     assert len(record.model_dump_json()) > 8000
-    assert read_sweeps(default_uri(results), "toy") == [record]
+    assert read_trials(default_uri(results), "toy") == (record, [])
 
 
 def test_files_and_note_of_the_sweep_lie_with_its_run(results: Path) -> None:
@@ -287,9 +339,27 @@ def test_an_absent_server_costs_seconds_and_one_warning_and_raises_nothing(
         tracker.close_sweep("FINISHED", [tmp_path / "absent.png"])
     assert time.monotonic() - started < 15  # measured 3 s; 4 minutes with MLflow's defaults
     assert not tracker.healthy
-    warnings = [record.getMessage() for record in caplog.records]
-    assert len(warnings) == 1
-    assert "secret" not in warnings[0]
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert "does not answer" in tracker.problem
+    assert tracker.problem in warning
+    assert "secret" not in warning
+
+
+def test_a_bug_of_the_tracker_is_told_as_a_bug_with_its_traceback_and_raises_nothing(
+    results: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = tracker_of(results)
+    tracker.open_sweep(sweep())
+    assert tracker.problem is None
+    monkeypatch.setattr(Store, "write", lambda *_, **__: {}["absent"])
+    record_stage(tracker)
+    tracker.close_sweep("FINISHED")
+    (entry,) = caplog.records
+    assert entry.levelno == logging.ERROR
+    assert entry.exc_info[0] is KeyError
+    assert not tracker.healthy
+    assert "bug of this program" in tracker.problem
+    assert "KeyError: 'absent'" in tracker.problem
 
 
 def test_what_an_absent_store_missed_is_delivered_by_the_next_run(results: Path) -> None:
@@ -311,6 +381,30 @@ def test_a_table_is_printed_from_the_store_alone(results: Path) -> None:
     assert "| fixed | B | **62.50 ± 3.54 (2)** |" in file.read_text()
 
 
+def test_a_file_that_cannot_be_written_is_told(results: Path) -> None:
+    record_all(tracker_of(results))
+    for path in ("/dev/null/x/t.md", str(results)):
+        outcome = CliRunner().invoke(app, ["toy", "--output", path, "--results", str(results)])
+        assert isinstance(outcome.exception, UserError)
+        assert f"cannot write {path}: " in str(outcome.exception)
+
+
+def test_the_page_of_a_study_is_that_of_its_experiment(results: Path) -> None:
+    record_all(tracker_of(results))
+    experiment = Store(default_uri(results)).find_experiment("toy")
+    assert study_page(default_uri(results), "toy") == f"#/experiments/{experiment}/runs?workflowType=machine_learning"
+
+
+def test_a_sweep_recorded_by_another_version_is_told_and_a_newer_one_is_read(results: Path) -> None:
+    record_all(tracker_of(results))
+    (run,) = runs(results, condition="tags.kind = 'sweep'")
+    Store(default_uri(results)).write(run.info.run_id, tags={"record.00": '{"study": "toy", "colour": "red"}'})
+    with pytest.raises(UserError, match="recorded by another version"):
+        read_trials(default_uri(results), "toy")
+    record_all(tracker_of(results), sweep("sweep2"))
+    assert read_trials(default_uri(results), "toy")[0] == sweep("sweep2")
+
+
 def test_an_incomplete_sweep_is_refused_unless_partial(results: Path) -> None:
     tracker = tracker_of(results)
     tracker.open_sweep(sweep())
@@ -321,12 +415,11 @@ def test_an_incomplete_sweep_is_refused_unless_partial(results: Path) -> None:
     assert "'b' lacks seeds 0, 1" in str(refused.exception)
     partial = CliRunner().invoke(app, ["toy", "--partial", "--results", str(results)])
     assert partial.exit_code == 0
-    assert "PARTIAL TABLE" in partial.stdout
+    assert "PARTIAL TABLE" in " ".join(partial.stdout.split())
 
 
 def test_an_unknown_study_is_answered_with_those_that_there_are(results: Path) -> None:
     record_all(tracker_of(results))
-    assert read_studies(default_uri(results)) == ["toy"]
     outcome = CliRunner().invoke(app, ["tow", "--results", str(results)])
     assert isinstance(outcome.exception, UserError)
     assert "no sweep of the study 'tow'; studies there: toy" in str(outcome.exception)

@@ -144,8 +144,7 @@ def test_the_result_is_a_trained_encoder_and_its_final_numbers(tmp_path, upstrea
 
 def test_objectives_differ(tmp_path, upstream):
     first = {
-        objective: losses(run(stage(objective), tmp_path / objective, upstream))[0]
-        for objective in ("simclr", "coclr", "reclr")
+        objective: losses(run(stage(objective), tmp_path / objective, upstream))[0] for objective in ("simclr", "coclr", "reclr")
     }
     assert len(set(first.values())) == 3
 

@@ -54,7 +54,10 @@ def test_a_raised_version_is_another_identity(monkeypatch):
     assert fingerprint(Number(), DIGESTS) != before
 
 
-@given(st.lists(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=4)), unique_by=repr))
+SETTINGS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=4))
+
+
+@given(st.lists(SETTINGS, unique_by=repr))
 def test_settings_of_different_type_or_value_never_share_an_identity(values):
     model = create_model("Anything", __base__=Number, setting=(object, None))
     hashes = {fingerprint(model(setting=value), DIGESTS) for value in values}

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.execution.job import StageFailed
 from orchestrator.execution.local import LocalExecutor
-from orchestrator.execution.walk import Setting
+from orchestrator.execution.setting import Setting
+from orchestrator.provenance import code_version
 from search_spaces.reclr_lambda import STUDY, mdd, mosei
 from search_spaces.scale import find_scale
 from tests.tiny_corpora import write_tiny_corpora
@@ -38,7 +39,7 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def executor(home):
     corpora = open_corpora(str(write_tiny_corpora(home / "corpora")), home, ["mdd", "mosei"])
-    return LocalExecutor(Setting(corpora, str(home / "store"), "test"), lambda *call: None)
+    return LocalExecutor(Setting(corpora=corpora, store=str(home / "store"), code=code_version()), lambda *call: None)
 
 
 def result(executor, stage) -> Path:
@@ -106,7 +107,7 @@ def test_every_unreadable_recording_is_named(tmp_path):
     corpora = open_corpora(str(write_tiny_corpora(tmp_path / "corpora")), tmp_path, ["mdd"])
     for name in ("s01.wav", "s04.wav"):  # after the corpus was opened and found good
         (tmp_path / "corpora" / "mdd" / name).write_bytes(b"RIFF")
-    executor = LocalExecutor(Setting(corpora, str(tmp_path / "store"), "test"), lambda *call: None)
+    executor = LocalExecutor(Setting(corpora=corpora, store=str(tmp_path / "store"), code=code_version()), lambda *call: None)
     with pytest.raises(StageFailed, match=r"2 faults[\s\S]*s01\.wav[\s\S]*s04\.wav"):
         executor.finish_chain(SMOKE.apply(mdd))
 
@@ -161,12 +162,13 @@ def test_a_session_classifier_learns_what_is_there_to_learn(executor):
 
 def test_majority_says_the_training_majority_and_chance_guesses(executor):
     features = SMOKE.apply(mdd)
-    majority = pd.read_parquet(result(executor, ChanceClassifier(features=features, strategy="most_frequent")) / "predictions.parquet")
-    assert majority["predicted"].nunique() == 1
-    guesses = [
-        pd.read_parquet(result(executor, ChanceClassifier(features=features, strategy="uniform", seed=s)) / "predictions.parquet")
-        for s in range(6)
-    ]
+
+    def predictions(strategy, seed=0):
+        stage = ChanceClassifier(features=features, strategy=strategy, seed=seed)
+        return pd.read_parquet(result(executor, stage) / "predictions.parquet")
+
+    assert predictions("most_frequent")["predicted"].nunique() == 1
+    guesses = [predictions("uniform", seed) for seed in range(6)]
     assert {0, 1} == {label for table in guesses for label in table["predicted"]}
 
 
@@ -178,7 +180,8 @@ def test_the_crnns_width_must_be_that_of_its_first_weights():
 
 @pytest.mark.parametrize("row", ["simclr", "crnn_random"])
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_other_ones(executor, home, row):
-    twice = LocalExecutor(Setting(executor.setting.corpora, str(home / "again"), "test"), lambda *call: None)
+    elsewhere = executor.setting.model_copy(update={"store": str(home / "again")})
+    twice = LocalExecutor(elsewhere, lambda *call: None)
     first, again = (result(run, chain(row)) / "predictions.parquet" for run in (executor, twice))
     assert first.read_bytes() == again.read_bytes()
     other = result(executor, chain(row, seed=1)) / "predictions.parquet"

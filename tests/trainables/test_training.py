@@ -74,7 +74,7 @@ def test_batches_hold_distinct_items_and_every_item_gets_its_turn():
     batches = [order[step].tolist() for step in range(30)]
     assert all(len(set(batch)) == 3 for batch in batches)
     for epoch in range(10):
-        together = sum(batches[3 * epoch : 3 * epoch + 3], [])
+        together = [item for batch in batches[3 * epoch : 3 * epoch + 3] for item in batch]
         assert len(set(together)) == 9
     assert {item for batch in batches for item in batch} == set(range(10))
 

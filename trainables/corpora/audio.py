@@ -54,9 +54,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         return Header(file.frames, file.samplerate)
 
 
-def read_audio(
-    path: str | os.PathLike[str], start: float = 0.0, end: float | None = None, sample_rate: int = 16000
-) -> np.ndarray:
+def read_audio(path: str | os.PathLike[str], start: float = 0.0, end: float | None = None, sample_rate: int = 16000) -> np.ndarray:
     """Read a span of a recording.
 
     Args:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pydantic import BaseModel, Field, field_validator
 
-from trainables.errors import Faults
+from trainables.errors import Faults, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,6 +95,39 @@ class CorpusSource(BaseModel, frozen=True, extra="forbid"):
             check_table(table, self.role, faults)
         faults.raise_if_any()
         return cast("pd.DataFrame", table)
+
+    def verify(self) -> None:
+        """Make sure that what lies here now is what the digest stands for, by reading all of it; no memory is trusted.
+
+        For the stage that reads the audio: it may run hours after the corpus was opened, and on another machine.
+
+        Raises:
+            UserError: The manifest or a recording has changed, is missing or cannot be read.
+        """
+        if self.is_twin:
+            from trainables.corpora.twins.reader import check_made
+
+            self.prepare()
+            check_made(self)
+        else:
+            self._verify_real()
+
+    def _verify_real(self) -> None:
+        from trainables.corpora.inventory import content_digest, read_inventory
+        from trainables.corpora.manifest import check_audio
+
+        table = self.manifest()
+        files = read_inventory(Path(self.root), table["recording"])
+        faults = Faults(f"corpus {self.name!r} ({self.root})")
+        check_audio(table, files, faults)
+        faults.raise_if_any()
+        found = content_digest(table, files)
+        if found != self.digest:
+            raise UserError(
+                f"corpus {self.name!r} ({self.root}) has changed since it was opened: digest {found} found, {self.digest} "
+                "expected; run the command again, which then plans with what is there (if it says the same again, the "
+                "recordings' times hide the change: `touch` them; or another machine has another copy)"
+            )
 
     def audio_path(self, recording: str) -> Path:
         """Where a recording of the manifest lies."""

@@ -172,9 +172,7 @@ def _recordings(paths: pd.Series, folders: pd.Series, root: Path, faults: Faults
             outside.append(path)
         recordings.append(relative)
     if outside:
-        faults.add(
-            f"recordings outside the root: {listing(outside)}; give a root that holds them and name the `manifest` in it"
-        )
+        faults.add(f"recordings outside the root: {listing(outside)}; give a root that holds them and name the `manifest` in it")
     return recordings
 
 

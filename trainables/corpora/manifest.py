@@ -61,6 +61,10 @@ def listing(values: Iterable[Any]) -> str:
     return ", ".join(repr(value) for value in distinct[:_SHOWN]) + more
 
 
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
     """The manifest with its columns in the documented order and its rows by session, recording, start and segment."""
     columns = [name for name in (*COLUMNS, *LABELS) if name in table.columns]
@@ -79,7 +83,7 @@ def check_table(table: pd.DataFrame, role: str, faults: Faults) -> None:
     for name in ("segment", "recording", "speaker", "session"):
         empty = int((table[name] == "").sum())
         if empty:
-            faults.add(f"{name} is empty in {empty} rows; fill it in")
+            faults.add(f"{name} is empty in {_counted(empty, 'row')}; fill it in")
     repeated = table.loc[table["segment"].duplicated(), "segment"]
     if len(repeated):
         faults.add(f"segment names must be unique; found more than once: {listing(repeated)}")
@@ -88,6 +92,8 @@ def check_table(table: pd.DataFrame, role: str, faults: Faults) -> None:
     _check_times(table, faults)
     _check_splits(table, faults)
     _check_labels(table, role, faults)
+    if ROLES[role].one_subject:
+        _check_subjects(table, faults)
 
 
 def check_audio(table: pd.DataFrame, files: Mapping[str, AudioFile], faults: Faults) -> None:
@@ -100,12 +106,15 @@ def check_audio(table: pd.DataFrame, files: Mapping[str, AudioFile], faults: Fau
     """
     missing = [recording for recording, file in files.items() if file.missing]
     if missing:
-        faults.add(f"{len(missing)} audio files are missing: {listing(missing)}; copy them, or delete their rows")
+        are = "is" if len(missing) == 1 else "are"
+        faults.add(
+            f"{_counted(len(missing), 'audio file')} {are} missing: {listing(missing)}; copy what is missing, or delete its rows"
+        )
     damaged = [file.fault for file in files.values() if file.fault]
     for fault in damaged[:_SHOWN]:
         faults.add(fault)
     if len(damaged) > _SHOWN:
-        faults.add(f"{len(damaged) - _SHOWN} more audio files cannot be read")
+        faults.add(f"{_counted(len(damaged) - _SHOWN, 'more audio file')} cannot be read")
     seconds = table["recording"].map({recording: file.seconds for recording, file in files.items() if file.readable})
     late = (table["start"] >= seconds) | (table["end"] > seconds + END_TOLERANCE)
     if late.any():
@@ -160,17 +169,32 @@ def _check_labels(table: pd.DataFrame, role: str, faults: Faults) -> None:
             faults.add(f"depressed must be constant within a session; it is not in {listing(distinct.index[distinct > 1])}")
     if requirement.label not in table.columns:
         return  # the reader has said which column is missing, and how to name it
-    labels = table.loc[table["talker"] != "interviewer", ["segment", requirement.label]]
-    unlabelled = labels[labels[requirement.label].isna()]
+    subjects = table[table["talker"] != "interviewer"]
+    unlabelled = subjects[subjects[requirement.label].isna()]
     if len(unlabelled):
         faults.add(f"{requirement.label} is missing: segments {listing(unlabelled['segment'])}; fill it in or delete them")
     for need in requirement.needs:
-        if not need.met(labels[requirement.label]):
-            faults.add(f"the role {role!r} needs {need.what}, and the manifest has none")
-    if requirement.subject_in_session:
-        alone = set(table["session"]) - set(table.loc[table["talker"] == "subject", "session"])
-        if alone:
-            faults.add(f"sessions without any turn of the subject: {listing(sorted(alone))}; delete them")
+        found = need.count(subjects)
+        if found < need.least:
+            faults.add(
+                f"the role {role!r} needs at least {need.least} {need.what}, found {found}: "
+                f"add recordings, or map the labels in [{role}.{requirement.label}]"
+            )
+
+
+def _check_subjects(table: pd.DataFrame, faults: Faults) -> None:
+    """Every session has turns of exactly one subject."""
+    subjects = table[table["talker"] == "subject"]
+    alone = set(table["session"]) - set(subjects["session"])
+    if alone:
+        faults.add(f"sessions without any turn of the subject: {listing(sorted(alone))}; delete them")
+    speakers = subjects.groupby("session")["speaker"].nunique()
+    shared = speakers.index[speakers > 1]
+    if len(shared):
+        faults.add(
+            f"the subject's turns of a session must have one speaker; they have several in {listing(shared)}: "
+            "mark the others' turns as interviewer in the column talker, or give each subject a session"
+        )
 
 
 def _toml_key(word: str) -> str:

@@ -14,22 +14,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trainables.corpora.corpus import READERS, CorpusSource, reader_module
 from trainables.corpora.generic import closest
 from trainables.corpora.roles import ROLES
 from trainables.errors import Faults, UserError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from trainables.corpora.inventory import AudioFile
 
 DEMO = "demo"
 _COMMON_SETTINGS = ("root", "name", "reader")
@@ -71,19 +64,6 @@ def open_corpora(spec: str, home: Path, roles: Iterable[str]) -> dict[str, Corpu
     return sources
 
 
-def content_digest(table: pd.DataFrame, files: Mapping[str, AudioFile]) -> str:
-    """Identity of a corpus: its manifest and the bytes of its recordings, wherever they lie; 16 hexadecimal digits.
-
-    Args:
-        table: The manifest, in order.
-        files: Every recording's entry of the inventory.
-    """
-    columns = {name: [None if value != value else value for value in table[name].tolist()] for name in table.columns}
-    audio = {recording: files[recording].content for recording in sorted(files)}
-    canonical = json.dumps({"manifest": columns, "audio": audio}, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
-
-
 def _read_toml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"--corpora: {path} is no file; give '{DEMO}' or the path of a corpora.toml")
@@ -116,9 +96,7 @@ def _open(role: str, settings: Any, base: Path, home: Path, faults: Faults) -> C
     if root is None or faults.messages:
         return None
     name = str(settings.get("name", role))
-    return _checked(
-        CorpusSource(role=role, name=name, reader=reader, root=str(root), options=options, digest=""), home, faults
-    )
+    return _checked(CorpusSource(role=role, name=name, reader=reader, root=str(root), options=options, digest=""), home, faults)
 
 
 def _root(settings: Mapping[str, Any], base: Path, faults: Faults) -> Path | None:
@@ -134,13 +112,17 @@ def _root(settings: Mapping[str, Any], base: Path, faults: Faults) -> Path | Non
 
 
 def _checked(source: CorpusSource, home: Path, faults: Faults) -> CorpusSource | None:
-    from trainables.corpora.inventory import take_inventory
+    from trainables.corpora.inventory import content_digest, take_inventory
     from trainables.corpora.manifest import check_audio, check_table
 
     table = reader_module(source.reader).read_manifest(source, faults)
     if table is None:
         return None
     check_table(table, source.role, faults)
-    files = take_inventory(Path(source.root), (name for name in table["recording"] if name), home)
+    try:
+        files = take_inventory(Path(source.root), (name for name in table["recording"] if name), home)
+    except UserError as error:
+        faults.add(str(error))
+        return None
     check_audio(table, files, faults)
     return None if faults.messages else source.model_copy(update={"digest": content_digest(table, files)})

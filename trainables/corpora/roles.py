@@ -10,10 +10,11 @@ if TYPE_CHECKING:
 
 
 class Need(NamedTuple):
-    """Something that the labels of the subjects' segments must hold."""
+    """Something that must occur among the subjects' segments: at least ``least`` of ``what``, as ``count`` finds them."""
 
+    least: int
     what: str
-    met: Callable[[pd.Series], bool]
+    count: Callable[[pd.DataFrame], int]
 
 
 class Role(NamedTuple):
@@ -22,30 +23,39 @@ class Role(NamedTuple):
     Attributes:
         label: The label column that every segment needs.
         needs: What must occur among the labels.
-        subject_in_session: Whether every session must have at least one turn of its subject.
+        one_subject: Whether every session must have turns of exactly one subject: the label and the place in a split are then
+            the session's, and a second subject would be in training and test unseen.
     """
 
     label: str
     needs: tuple[Need, ...]
-    subject_in_session: bool
+    one_subject: bool
+
+
+def _speakers_with(diagnosis: int) -> Callable[[pd.DataFrame], int]:
+    """Counts speakers as the split does (:func:`trainables.protocols.split_by_speaker`): by their first session's label."""
+    return lambda segments: int((segments.groupby("speaker")["depressed"].first() == diagnosis).sum())
 
 
 ROLES = {
     "mdd": Role(
         label="depressed",
         needs=(
-            Need("a depressed session (depressed = 1)", lambda labels: bool((labels == 1).any())),
-            Need("a healthy session (depressed = 0)", lambda labels: bool((labels == 0).any())),
+            Need(2, "depressed speakers (depressed = 1)", _speakers_with(1)),
+            Need(2, "healthy speakers (depressed = 0)", _speakers_with(0)),
         ),
-        subject_in_session=True,
+        one_subject=True,
     ),
     "mosei": Role(
         label="sentiment",
         needs=(
-            Need("a positive sentence (sentiment > 0)", lambda scores: bool((scores > 0).any())),
-            Need("a negative sentence (sentiment < 0)", lambda scores: bool((scores < 0).any())),
+            Need(1, "positive sentence (sentiment > 0)", lambda segments: int((segments["sentiment"] > 0).sum())),
+            Need(1, "negative sentence (sentiment < 0)", lambda segments: int((segments["sentiment"] < 0).sum())),
         ),
-        subject_in_session=False,
+        one_subject=False,
     ),
 }
-"""Depression detection (interviews, one diagnosis a session) and sentiment (sentences with a signed score)."""
+"""Depression detection (interviews, one diagnosis a session) and sentiment (sentences with a signed score).
+
+Two speakers of each diagnosis, because nobody is in both training and test: with fewer there is no split with both classes in both.
+"""

@@ -97,15 +97,11 @@ def _tables_in(folder: Path, faults: Faults) -> list[Path]:
 
 def _contents(folder: Path) -> str:
     names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
-    return (
-        ", ".join(names[:10]).encode(errors="replace").decode() + (" ..." if len(names) > 10 else "") if names else "nothing"
-    )
+    return ", ".join(names[:10]).encode(errors="replace").decode() + (" ..." if len(names) > 10 else "") if names else "nothing"
 
 
 def _read_delimited(path: Path) -> pd.DataFrame:
-    text = path.read_bytes().decode(
-        "utf-8-sig"
-    )  # -sig: spreadsheets put a byte-order mark in front of the first column's name
+    text = path.read_bytes().decode("utf-8-sig")  # -sig: spreadsheets put a byte-order mark in front of the first column's name
     header = text.split("\n", 1)[0]
     delimiter = max(",\t;|", key=header.count)
     rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(cell.strip() for cell in row)]

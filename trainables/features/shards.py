@@ -65,7 +65,7 @@ class FeatureWriter:
             return
         self._partial.unlink()
         if kind is None:
-            raise UserError(f"found nothing to write into {self._target}, expected at least one segment; check the corpus' subject turns")
+            raise UserError(f"found nothing for {self._target}, expected at least one segment; check the corpus' subject turns")
 
 
 class FeatureShard:

@@ -47,9 +47,7 @@ class Lstm(nn.LSTM):
         inputs = x.reshape(batch * steps, width).index_select(0, sources.flatten()).view(directions, -1, width)
         bias = self._both("bias_ih") + self._both("bias_hh")
         hidden = _Layer.apply(inputs, self._both("weight_ih"), self._both("weight_hh"), bias, layout.active)
-        padded = [
-            x.new_zeros(batch * steps, self.hidden_size).index_copy(0, *pair) for pair in zip(sources, hidden, strict=True)
-        ]
+        padded = [x.new_zeros(batch * steps, self.hidden_size).index_copy(0, *pair) for pair in zip(sources, hidden, strict=True)]
         return torch.cat(padded, dim=-1).view(batch, steps, -1)
 
     def _both(self, name: str) -> Tensor:
@@ -100,9 +98,7 @@ class _Layer(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: FunctionCtx, inputs: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias: Tensor, active: list[int]
-    ) -> Tensor:
+    def forward(ctx: FunctionCtx, inputs: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias: Tensor, active: list[int]) -> Tensor:
         gates = torch.baddbmm(bias.unsqueeze(1), inputs, weight_ih.transpose(1, 2))
         width = weight_hh.shape[-1]
         cell, squashed, hidden = gates.new_empty(3, *gates.shape[:2], width).unbind()

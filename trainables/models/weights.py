@@ -40,7 +40,5 @@ def load_encoder(directory: Path) -> Cnn10:
     try:
         encoder.load_state_dict(load_file(directory / _WEIGHTS))
     except RuntimeError as error:
-        raise UserError(
-            f"{directory}: weights do not fit {_DESCRIPTION} ({error}); remove this result, train again"
-        ) from error
+        raise UserError(f"{directory}: weights do not fit {_DESCRIPTION} ({error}); remove this result, train again") from error
     return encoder

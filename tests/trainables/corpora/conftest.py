@@ -31,13 +31,15 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, str]], delimiter: str = "
 
 @pytest.fixture
 def interviews() -> list[dict[str, str]]:
-    """Two sessions, one of each class, with an interviewer's turn in each."""
+    """Four sessions of four subjects, two of each class; the first two are talks with an interviewer."""
     names = ("path", "start", "end", "speaker", "session", "talker", "depressed", "text")
     values = [
         ("a.wav", "0", "0.4", "eva", "1", "interviewer", "1", "how are you"),
         ("a.wav", "0.4", "1.0", "007", "1", "subject", "1", "tired"),
         ("b.wav", "0", "0.4", "eva", "2", "interviewer", "0", "how are you"),
         ("b.wav", "0.4", "", "-x", "2", "subject", "0", "fine"),
+        ("c.wav", "", "", "008", "3", "subject", "1", "no"),
+        ("d.wav", "", "", "y", "4", "subject", "0", "yes"),
     ]
     return [dict(zip(names, row, strict=True)) for row in values]
 
@@ -61,7 +63,7 @@ def open_corpus(tmp_path: Path) -> Callable[..., CorpusSource]:
         root = tmp_path / "corpus"
         if rows is not None:
             write_rows(root / manifest, rows, "\t" if manifest.endswith("tsv") else ",")
-        for name in ("a.wav", "b.wav"):
+        for name in ("a.wav", "b.wav", "c.wav", "d.wav"):
             if not (root / name).exists():
                 write_tone(root / name)
         spec = tmp_path / "corpora.toml"

@@ -19,14 +19,14 @@ Rows = list[dict[str, str]]
 def test_columns_have_the_documented_names_types_and_order(open_corpus: Callable, interviews: Rows) -> None:
     table = open_corpus("mdd", interviews[::-1]).manifest()
     assert list(table.columns) == [*COLUMNS, "depressed"]
-    assert table["session"].tolist() == ["1", "1", "2", "2"]
-    assert table["start"].tolist() == [0.0, 0.4, 0.0, 0.4]
-    assert table["depressed"].tolist() == [1, 1, 0, 0]
+    assert table["session"].tolist() == ["1", "1", "2", "2", "3", "4"]
+    assert table["start"].tolist() == [0.0, 0.4, 0.0, 0.4, 0.0, 0.0]
+    assert table["depressed"].tolist() == [1, 1, 0, 0, 1, 0]
     assert math.isnan(table["end"].iloc[-1])
 
 
 def test_ids_of_digits_or_with_a_leading_dash_stay_what_they_are(open_corpus: Callable, interviews: Rows) -> None:
-    assert open_corpus("mdd", interviews).manifest()["speaker"].tolist() == ["eva", "007", "eva", "-x"]
+    assert open_corpus("mdd", interviews).manifest()["speaker"].tolist() == ["eva", "007", "eva", "-x", "008", "y"]
 
 
 def test_csv_tsv_json_lines_and_parquet_give_one_manifest_and_one_digest(
@@ -98,12 +98,12 @@ def test_an_unknown_emotion_is_a_fault_that_says_how_to_map_it_and_the_map_mends
 
 
 def test_one_column_of_the_table_can_serve_two_of_the_manifest(open_corpus: Callable) -> None:
-    rows = [{"file": "a.wav", "who": "1", "mood": "sad"}, {"file": "b.wav", "who": "2", "mood": "calm"}]
+    rows = [{"file": f"{name}.wav", "who": name, "mood": mood} for name, mood in zip("abcd", ("sad", "calm") * 2, strict=True)]
     settings = 'columns = { speaker = "who", depressed = "mood", emotion = "mood" }\ndepressed = { sad = 1, calm = 0 }'
     table = open_corpus("mdd", rows, settings).manifest()
-    assert table["depressed"].tolist() == [1, 0]
-    assert table["emotion"].tolist() == ["sad", "calm"]
-    assert table["session"].tolist() == ["1", "2"]  # a diagnosis is a person's
+    assert table["depressed"].tolist() == [1, 0, 1, 0]
+    assert table["emotion"].tolist() == ["sad", "calm", "sad", "calm"]
+    assert table["session"].tolist() == ["a", "b", "c", "d"]  # a diagnosis is a person's
 
 
 def test_without_diagnoses_a_session_is_a_recording(open_corpus: Callable, sentences: Rows) -> None:

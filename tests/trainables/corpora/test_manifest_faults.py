@@ -21,7 +21,7 @@ Rows = list[dict[str, str]]
         (1, {"end": "0.4"}, "end is not after start"),
         (1, {"end": "1.2"}, "segments end after their recording does: 'a.wav:0.4-1.2'"),
         (1, {"start": "0", "end": "0.4"}, "segment names must be unique; found more than once: 'a.wav:0-0.4'"),
-        (1, {"speaker": ""}, "speaker is empty in 1 rows"),
+        (1, {"speaker": ""}, "speaker is empty in 1 row;"),
         (1, {"depressed": "0"}, "depressed must be constant within a session; it is not in '1'"),
         (1, {"depressed": "2"}, "depressed must be 0 or 1; found '2.0'"),
         (1, {"depressed": "rather"}, "depressed must be a number; found 'rather'"),
@@ -36,16 +36,45 @@ def test_one_wrong_cell_is_one_clear_fault(
     assert message in faults_of("mdd", interviews)
 
 
-def test_both_classes_and_both_signs_are_needed(faults_of: Callable[..., str], interviews: Rows, sentences: Rows) -> None:
-    assert "needs a healthy session" in faults_of("mdd", interviews[:2])
-    assert "needs a negative sentence" in faults_of("mosei", sentences[:1])
+def test_two_speakers_of_each_class_and_both_signs_are_needed(
+    faults_of: Callable[..., str], interviews: Rows, sentences: Rows
+) -> None:
+    message = faults_of("mdd", interviews[:2])
+    assert "needs at least 2 depressed speakers (depressed = 1), found 1" in message
+    assert "needs at least 2 healthy speakers (depressed = 0), found 0" in message
+    assert "needs at least 1 negative sentence (sentiment < 0), found 0" in faults_of("mosei", sentences[:1])
+
+
+def test_a_speaker_of_many_sessions_and_an_interviewer_are_no_second_speaker_of_a_class(
+    faults_of: Callable[..., str], interviews: Rows
+) -> None:
+    interviews[5]["speaker"] = "-x"
+    message = faults_of("mdd", interviews)
+    assert "2 healthy speakers (depressed = 0), found 1" in message
+    assert "depressed speakers" not in message
+
+
+def test_sessions_of_two_subjects_are_a_fault_that_names_ten_and_counts_the_rest(faults_of: Callable[..., str]) -> None:
+    rows = [
+        {"path": "a.wav", "segment": f"{n}-{who}", "speaker": f"{n}-{who}", "session": f"{n:02d}", "depressed": str(n % 2)}
+        for n in range(12)
+        for who in ("x", "y")
+    ]
+    message = faults_of("mdd", rows)
+    assert "must have one speaker; they have several in '00', '01'" in message
+    assert "'09' and 2 more" in message
+
+
+def test_sentences_of_several_speakers_may_share_a_session(open_corpus: Callable, sentences: Rows) -> None:
+    rows = [{**row, "session": "talk"} for row in sentences]
+    assert open_corpus("mosei", rows).manifest()["speaker"].tolist() == ["s1", "s2"]
 
 
 def test_a_session_without_its_label_is_a_fault_and_a_turn_without_it_is_not(
     open_corpus: Callable, faults_of: Callable[..., str], interviews: Rows
 ) -> None:
     interviews[0]["depressed"] = ""
-    assert open_corpus("mdd", interviews).manifest()["depressed"].tolist() == [1, 1, 0, 0]
+    assert open_corpus("mdd", interviews).manifest()["depressed"].tolist() == [1, 1, 0, 0, 1, 0]
     interviews[1]["depressed"] = ""
     assert "depressed is missing: segments 'a.wav:0.4-1.0'" in faults_of("mdd", interviews)
 
@@ -58,8 +87,9 @@ def test_a_speaker_in_two_splits_and_half_filled_splits_are_faults(faults_of: Ca
 
 
 def test_an_interviewer_may_appear_in_several_splits(open_corpus: Callable, interviews: Rows) -> None:
-    rows = [{**row, "split": split} for row, split in zip(interviews, ("train", "train", "test", "test"), strict=True)]
-    assert open_corpus("mdd", rows).manifest()["split"].tolist() == ["train", "train", "test", "test"]
+    splits = ["train", "train", "test", "test", "train", "test"]
+    rows = [{**row, "split": split} for row, split in zip(interviews, splits, strict=True)]
+    assert open_corpus("mdd", rows).manifest()["split"].tolist() == splits
 
 
 def test_an_unknown_split_is_a_fault_that_says_how_to_map_it(faults_of: Callable[..., str], sentences: Rows) -> None:
@@ -93,7 +123,7 @@ def test_all_faults_of_a_manifest_are_told_together(faults_of: Callable[..., str
     message = faults_of("mdd", interviews)
     assert "talker must be" in message
     assert "negative times" in message
-    assert "1 audio files are missing: 'none.wav'" in message
+    assert "1 audio file is missing: 'none.wav';" in message
 
 
 def test_a_manifest_without_rows_is_a_fault(faults_of: Callable[..., str], tmp_path: Path) -> None:

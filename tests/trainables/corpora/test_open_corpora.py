@@ -96,6 +96,32 @@ def test_an_unchanged_file_is_not_read_again(open_corpus: Callable, sentences: R
     assert open_corpus("mosei", sentences).digest == first
 
 
+def test_a_cured_audio_fault_is_gone_though_size_and_time_are_the_same(
+    open_corpus: Callable, sentences: Rows, tmp_path: Path
+) -> None:
+    recording = tmp_path / "corpus" / "a.wav"
+    digest = open_corpus("mosei", sentences).digest
+    sound = recording.read_bytes()
+    recording.write_bytes(bytes(len(sound)))
+    stat = recording.stat()
+    with pytest.raises(UserError, match=r"a\.wav: cannot be read as audio"):
+        open_corpus("mosei", sentences)
+    recording.write_bytes(sound)
+    os.utime(recording, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert open_corpus("mosei", sentences).digest == digest
+
+
+def test_a_home_that_cannot_be_written_is_a_fault_among_the_others(tmp_path: Path, open_corpus: Callable, sentences: Rows) -> None:
+    open_corpus("mosei", sentences)
+    (tmp_path / "file").touch()
+    spec = tmp_path / "corpora.toml"
+    with pytest.raises(UserError, match=r"cannot be written \(Not a directory\); give a folder") as caught:
+        open_corpora(str(spec), tmp_path / "file" / "results", ["mosei", "mdd"])
+    assert [message.split(":")[0] for message in caught.value.messages] == ["mosei", "mdd"]
+    with pytest.raises(UserError, match=r"cannot be written \(Not a directory\); give a folder"):
+        open_corpora("demo", tmp_path / "file" / "results", ["mdd"])["mdd"].prepare()
+
+
 def test_demo_twins_and_real_corpora_mix(open_corpus: Callable, sentences: Rows, tmp_path: Path) -> None:
     open_corpus("mosei", sentences)
     spec = tmp_path / "corpora.toml"

@@ -71,9 +71,7 @@ def test_digital_silence_is_minus_100_db():
     assert torch.equal(LogMel()(torch.zeros(16000)), torch.full((101, 64), -100.0))
 
 
-@pytest.mark.parametrize(
-    ("hop", "n_fft", "mels"), [(160, 512, 64), (320, 512, 64), (400, 512, 64), (100, 400, 40), (512, 1024, 3)]
-)
+@pytest.mark.parametrize(("hop", "n_fft", "mels"), [(160, 512, 64), (320, 512, 64), (400, 512, 64), (100, 400, 40), (512, 1024, 3)])
 def test_other_hops_windows_and_filters_are_librosas_too(hop, n_fft, mels):
     waveform = _signal("noise", 20011)
     found = LogMel(hop_length=hop, n_fft=n_fft, n_mels=mels)(waveform)

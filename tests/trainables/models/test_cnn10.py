@@ -76,9 +76,7 @@ def slow_convolution(x, weight):
     _, _, frames, mels = x.shape
     padded = nn.functional.pad(x, (1, 1, 1, 1))
     shifts = [(i, j) for i in range(3) for j in range(3)]
-    return sum(
-        torch.einsum("bctm,oc->botm", padded[:, :, i : i + frames, j : j + mels], weight[:, :, i, j]) for i, j in shifts
-    )
+    return sum(torch.einsum("bctm,oc->botm", padded[:, :, i : i + frames, j : j + mels], weight[:, :, i, j]) for i, j in shifts)
 
 
 def slow_norm_relu(x):

@@ -90,9 +90,7 @@ def test_autocast_does_not_touch_it():
     assert torch.equal(found, ours(x.bfloat16().float(), lengths))
 
 
-@pytest.mark.parametrize(
-    ("lengths", "said"), [([0, 3], "from 1 to 3"), ([2, 4], "from 1 to 3"), ([3], "2 rows"), ([], "2 rows")]
-)
+@pytest.mark.parametrize(("lengths", "said"), [([0, 3], "from 1 to 3"), ([2, 4], "from 1 to 3"), ([3], "2 rows"), ([], "2 rows")])
 @pytest.mark.parametrize("function", [Lstm(12, 8, True), masked_mean], ids=["lstm", "masked_mean"])
 def test_lengths_that_do_not_fit_are_refused(function, lengths, said):
     with pytest.raises(ValueError, match=said):

@@ -113,17 +113,20 @@ def _write_manifest(path: Path, rows: list[dict[str, Any]]) -> None:
         writer.writerows(rows)
 
 
-def _receipt(
-    folder: Path, recipe: MddRecipe | MoseiRecipe, synthesiser: Synthesiser, rows: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """What was made: its recipe, the hash of its bytes and its counts."""
+def content_hash(folder: Path) -> str:
+    """Hash of a twin's bytes: its manifest, and its recordings with their names; 16 hexadecimal digits."""
     content = hashlib.blake2b((folder / MANIFEST_NAME).read_bytes(), digest_size=8)
     for path in sorted((folder / AUDIO_FOLDER).iterdir()):
         content.update(path.name.encode() + path.read_bytes())
+    return content.hexdigest()
+
+
+def _receipt(folder: Path, recipe: MddRecipe | MoseiRecipe, synthesiser: Synthesiser, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What was made: its recipe, the hash of its bytes and its counts."""
     subjects = [row for row in rows if row["talker"] == "subject"]
     return {
         "digest": twin_digest(recipe, synthesiser),
-        "content": content.hexdigest(),
+        "content": content_hash(folder),
         "recipe_version": RECIPE_VERSION,
         "recipe": recipe.model_dump(mode="json"),
         "synthesiser": synthesiser.model_dump(),

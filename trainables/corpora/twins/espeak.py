@@ -66,9 +66,7 @@ def synthesise(
     child = os.fork()
     if child == 0:
         os.close(reader)
-        _speak_and_exit(
-            writer, text, f"{accent}+{variant}", seed, {_RATE: rate, _PITCH: pitch, _RANGE: pitch_range, _GAP: gap}
-        )
+        _speak_and_exit(writer, text, f"{accent}+{variant}", seed, {_RATE: rate, _PITCH: pitch, _RANGE: pitch_range, _GAP: gap})
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
         sound = pipe.read()

@@ -44,10 +44,7 @@ _SOUNDS = (
     {letter: Sound(formants, 0.095, 1.0, 0.02) for letter, formants in _VOWELS.items()}
     | {letter: Sound((280, 1100 + 150 * n, 2300), 0.06, 0.55, 0.01) for n, letter in enumerate("lmnrw")}
     | {letter: Sound((300, 1600, 2500), 0.05, 0.45, 0.35) for letter in "jvz"}
-    | {
-        letter: Sound((centre,), 0.075, 0.0, 0.5)
-        for letter, centre in zip("fhsxc", (2800, 1200, 4800, 4200, 3600), strict=True)
-    }
+    | {letter: Sound((centre,), 0.075, 0.0, 0.5) for letter, centre in zip("fhsxc", (2800, 1200, 4800, 4200, 3600), strict=True)}
     | {
         letter: Sound((centre, 2600), 0.06, 0.15, 0.6, True)
         for letter, centre in zip("bdgkpqt", range(800, 4300, 500), strict=True)

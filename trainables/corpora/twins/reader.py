@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,8 @@ from pydantic import TypeAdapter
 
 from trainables.corpora import generic
 from trainables.corpora.corpus import CorpusSource, Progress
-from trainables.corpora.twins.build import MANIFEST_NAME, RECEIPT_NAME, make_twin
+from trainables.corpora.inventory import unwritable
+from trainables.corpora.twins.build import MANIFEST_NAME, RECEIPT_NAME, content_hash, make_twin
 from trainables.corpora.twins.recipe import RECIPES, MddRecipe, MoseiRecipe, Recipe, Synthesiser, twin_digest
 from trainables.corpora.twins.speech import best_synthesiser
 from trainables.errors import Faults, UserError
@@ -46,14 +48,17 @@ def make_if_missing(source: CorpusSource, progress: Progress | None = None) -> N
     """Make the twin unless it is there; of several processes that ask at once, one makes it and the others wait.
 
     Raises:
-        UserError: The twin's synthesiser is not on this machine.
+        UserError: The twin's synthesiser is not on this machine, or its folder cannot be written.
     """
     import filelock
 
     folder = Path(source.root)
     if (folder / RECEIPT_NAME).is_file():
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder.parent, error) from error
     with filelock.FileLock(f"{folder}.lock"):
         if (folder / RECEIPT_NAME).is_file():
             return
@@ -63,10 +68,34 @@ def make_if_missing(source: CorpusSource, progress: Progress | None = None) -> N
         make_twin(folder, TypeAdapter(Recipe).validate_python(source.options["recipe"]), synthesiser, progress)
 
 
+def check_made(source: CorpusSource) -> None:
+    """Compare a made twin's bytes with the hash that was written down when it was made.
+
+    Raises:
+        UserError: They differ, or cannot be read.
+    """
+    folder = Path(source.root)
+    try:
+        receipt = json.loads((folder / RECEIPT_NAME).read_bytes())
+        expected = (receipt["digest"], receipt["content"])
+        found = (source.digest, content_hash(folder))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _spoilt(source, f"it cannot be read ({error})") from error
+    if found != expected:
+        raise _spoilt(source, f"hash {'-'.join(found)} found, {'-'.join(map(str, expected))} expected")
+
+
 def read_manifest(source: CorpusSource, faults: Faults) -> pd.DataFrame | None:
     """The manifest of a twin that has been made."""
     plain = source.model_copy(update={"options": {"manifest": MANIFEST_NAME, "columns": {}, "values": {}}})
     return generic.read_manifest(plain, faults)
+
+
+def _spoilt(source: CorpusSource, why: str) -> UserError:
+    return UserError(
+        f"corpus {source.name!r} has changed since it was made: {why}; delete the folder {source.root} and run the command "
+        "again, which makes it anew"
+    )
 
 
 def _check_synthesiser(source: CorpusSource, wanted: Synthesiser) -> None:

@@ -72,9 +72,7 @@ def _interviews(recipe: MddRecipe) -> list[Recording]:
     if recipe.sessions_per_class % 2:
         depressed[-2:] = [0, 1]
     names = [f"s{number:03d}" for number in generator.sample(range(100, 1000), count)]  # a name tells nothing of the label
-    lengths = [recipe.short_seconds] + [
-        generator.uniform(*recipe.subject_seconds) for _ in range(recipe.sessions_per_class - 1)
-    ]
+    lengths = [recipe.short_seconds] + [generator.uniform(*recipe.subject_seconds) for _ in range(recipe.sessions_per_class - 1)]
     # Both classes get the same lengths and interviewers, so that these tell nothing of the label.
     waiting = {label: generator.sample(lengths, len(lengths)) for label in (0, 1)}
     return [
