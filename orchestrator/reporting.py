@@ -13,7 +13,7 @@ from orchestrator.records import Status
 from orchestrator.tables.cells import make_table
 from orchestrator.tables.figure import headline_figure
 from orchestrator.tables.render import Format, render, terminal
-from orchestrator.tracking import Tracker, read_trials
+from orchestrator.tracking import Tracker, read_trials, study_page
 from trainables.errors import UserError
 
 _FILES = {Format.markdown: "table.md", Format.latex: "table.tex", Format.csv: "table.csv", Format.html: "table.html"}
@@ -44,11 +44,9 @@ def print_table(plan: Plan, tracker: Tracker, uri: str, status: Status, results:
     Returns:
         Whether there is a table.
     """
-    if not tracker.healthy:
-        console.print(
-            f"MLflow cannot be reached, so there is no table yet. All results are in {plan.setting.store}; the same command"
-        )
-        console.print("delivers them when MLflow is back, and computes nothing again.")
+    if tracker.problem:
+        console.print(f"[bold red]no table:[/bold red] {escape(tracker.problem)}.", highlight=False, soft_wrap=True)
+        console.print(f"All results are in {plan.setting.store}; the same command delivers them later and computes nothing again.")
         return False
     try:
         table = make_table(*read_trials(uri, plan.study.name, plan.sweep.key))
@@ -66,5 +64,7 @@ def print_table(plan: Plan, tracker: Tracker, uri: str, status: Status, results:
     console.print(terminal(table))
     if uri.startswith("sqlite:"):
         console.print(f"Compare the runs:  mlflow ui --host 127.0.0.1 --backend-store-uri {uri}", highlight=False, soft_wrap=True)
+        page = f"http://127.0.0.1:5000/{study_page(uri, plan.study.name)}"
+        console.print(f"and open  {page}", highlight=False, soft_wrap=True)
     console.print(f"Table as Markdown, LaTeX, CSV, HTML and picture:  {folder}", highlight=False, soft_wrap=True)
     return True

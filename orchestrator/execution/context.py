@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.provenance import stage_code
+from orchestrator.records import Point
 from trainables.identity import fingerprint, identity_of
 from trainables.stage import Stage, StopRequested
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
     from orchestrator.execution.job import Reporter, StageJob
     from trainables.corpora.corpus import CorpusSource
-
-Point = tuple[str, float, int, int]
-"""One point of a curve: metric, value, step, time in milliseconds."""
 
 _DIGEST_BYTES = 16
 _PROGRESS_SECONDS = 0.5  # telling the sweep more often would cost more than it shows

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from orchestrator.artifacts import ArtifactStore
-from orchestrator.execution.context import Point, WorkerContext
+from orchestrator.execution.context import WorkerContext
 from orchestrator.execution.setting import Setting
 from orchestrator.provenance import code_version, describe_run
+from orchestrator.records import Point
 from trainables.errors import UserError
 from trainables.identity import identity_of
 from trainables.stage import Stage, StopRequested, from_config, to_config

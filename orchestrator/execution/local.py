@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.delivery import Call, deliver_stage, deliver_trial, stage_record
-from orchestrator.execution.context import Point
 from orchestrator.execution.job import StageFailed, StageJob, run_job
 from orchestrator.execution.setting import Setting
 from orchestrator.execution.walk import ready_stages
 from orchestrator.plan import PlannedTrial
+from orchestrator.records import Point
 from trainables.stage import Stage, StopRequested
 
 
