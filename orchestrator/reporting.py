@@ -46,7 +46,7 @@ def print_table(plan: Plan, tracker: Tracker, uri: str, status: Status, results:
     """
     if tracker.problem:
         console.print(f"[bold red]no table:[/bold red] {escape(tracker.problem)}.", highlight=False, soft_wrap=True)
-        console.print(f"All results are in {plan.setting.store}; the same command delivers them later and computes nothing again.")
+        console.print("The same command delivers the results later and computes nothing again. They are in", plan.setting.store)
         return False
     try:
         table = make_table(*read_trials(uri, plan.study.name, plan.sweep.key))
