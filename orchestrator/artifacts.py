@@ -4,6 +4,7 @@
     <root>/checkpoints/<Class>/<readable-hash>/    the newest checkpoint of an unfinished stage
     <root>/failures/<Class>/<readable-hash>.json   why a stage failed
     <root>/partial/...                             results being written on a local file system; invisible, swept up
+    <root>/ray/...                                 what Ray Tune and Ray Train keep while they run
 
 A folder without the completion marker does not exist for any reader. On a local file system a result appears by one rename.
 """
@@ -158,14 +159,21 @@ class ArtifactStore:
         shutil.rmtree(aside, ignore_errors=True)
 
     def sweep_up(self) -> None:
-        """Remove partial results that nobody has touched for a day: their writers were killed, a living stage touches its own."""
-        partial = Path(self.root) / "partial"
-        if not (self.is_local and partial.is_dir()):
+        """Remove what nobody has touched for a day: its writers were killed, a living stage touches its own."""
+        if not self.is_local:
             return
-        for folder in partial.iterdir():
+        for folder in (file for kind in ("partial", "ray") for file in (Path(self.root) / kind).glob("*")):
             with contextlib.suppress(FileNotFoundError):  # another sweep may be sweeping too
                 if time.time() - folder.stat().st_mtime > _ABANDONED_SECONDS:
                     shutil.rmtree(folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def ray_folder(self, name: str) -> Iterator[str]:
+        """A place that all nodes see, for what Ray wants to keep of a run; removed afterwards, because nothing reads it."""
+        try:
+            yield f"{self.uri}/ray"
+        finally:
+            self._delete(f"ray/{name}")
 
     # -- unfinished stages -----------------------------------------------------------------------------------------------------
 

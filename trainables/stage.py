@@ -100,7 +100,6 @@ class Stage(BaseModel):
     @abstractmethod
     def run(self, context: Context) -> None:
         """Do the work and write the result to ``context.directory`` (rank 0), with a ``metrics.json`` of final numbers."""
-        raise NotImplementedError
 
     def validate_workers(self, num_workers: int) -> str | None:
         """Why this stage cannot run on so many workers, or None."""

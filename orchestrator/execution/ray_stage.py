@@ -75,17 +75,19 @@ def _run_together(job: StageJob, need: Need) -> None:
     from ray.train.torch import TorchTrainer
 
     resources = {"CPU": need.cpus * _CPU_SHARE} | ({"GPU": need.gpus} if need.gpus else {})
-    TorchTrainer(
-        _train_loop,
-        train_loop_config={"job": job.model_dump(mode="json"), "use_gpu": need.gpus > 0},
-        scaling_config=ScalingConfig(num_workers=need.workers, use_gpu=need.gpus > 0, resources_per_worker=resources),
-        # A name of its own: Ray resumes a run of the same name from its own checkpoints, ours are in the store.
-        run_config=RunConfig(
-            name=f"{type(job.stage()).__name__}-{uuid.uuid4().hex[:8]}",
-            storage_path=f"{job.setting.store}/ray-train",
-            failure_config=FailureConfig(max_failures=0, controller_failure_limit=2),
-        ),
-    ).fit()
+    # A name of its own: Ray resumes a run of the same name from its own checkpoints, ours are in the store.
+    name = f"{type(job.stage()).__name__}-{uuid.uuid4().hex[:8]}"
+    with ArtifactStore(job.setting.store).ray_folder(name) as storage:
+        TorchTrainer(
+            _train_loop,
+            train_loop_config={"job": job.model_dump(mode="json"), "use_gpu": need.gpus > 0},
+            scaling_config=ScalingConfig(num_workers=need.workers, use_gpu=need.gpus > 0, resources_per_worker=resources),
+            run_config=RunConfig(
+                name=name,
+                storage_path=storage,
+                failure_config=FailureConfig(max_failures=0, controller_failure_limit=2),
+            ),
+        ).fit()
 
 
 def _train_loop(config: dict[str, Any]) -> None:

@@ -60,24 +60,25 @@ def run_trials(task: SweepTask, name: str, stopped: threading.Event) -> list[str
     """
     rows = list(dict.fromkeys(row for row, _ in task.trials))
     seeds = list(dict.fromkeys(seed for _, seed in task.trials))
-    tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(_run_trial, task=task), {"cpu": 0.01}),
-        # The first seed of every row before the second of any: concurrent trials then lack different stages.
-        param_space={"seed": tune.grid_search(seeds), "row": tune.grid_search(rows)},
-        tune_config=tune.TuneConfig(
-            max_concurrent_trials=_concurrency(task),
-            reuse_actors=True,
-            trial_name_creator=lambda trial: f"{trial.config['row']}-seed{trial.config['seed']}",
-        ),
-        run_config=tune.RunConfig(
-            name=name,
-            storage_path=f"{task.setting.store}/ray-tune",
-            failure_config=tune.FailureConfig(max_failures=3),  # of the driver; a failed stage ends its trial without an exception
-            stop=_WhenStopped(stopped),
-            verbose=0,
-        ),
-    )
-    return [str(error) for error in tuner.fit().errors]
+    with ArtifactStore(task.setting.store).ray_folder(name) as storage:
+        tuner = tune.Tuner(
+            tune.with_resources(tune.with_parameters(_run_trial, task=task), {"cpu": 0.01}),
+            # The first seed of every row before the second of any: concurrent trials then lack different stages.
+            param_space={"seed": tune.grid_search(seeds), "row": tune.grid_search(rows)},
+            tune_config=tune.TuneConfig(
+                max_concurrent_trials=_concurrency(task),
+                reuse_actors=True,
+                trial_name_creator=lambda trial: f"{trial.config['row']}-seed{trial.config['seed']}",
+            ),
+            run_config=tune.RunConfig(
+                name=name,
+                storage_path=storage,
+                failure_config=tune.FailureConfig(max_failures=3),  # of the driver; a failed stage ends its trial in good order
+                stop=_WhenStopped(stopped),
+                verbose=0,
+            ),
+        )
+        return [str(error) for error in tuner.fit().errors]
 
 
 def _concurrency(task: SweepTask) -> int:

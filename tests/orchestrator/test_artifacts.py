@@ -96,12 +96,21 @@ def test_many_publishers_at_once_leave_one_whole_result(tmp_path):
 
 def test_abandoned_partial_results_are_swept_up_and_fresh_ones_are_not(tmp_path):
     store = ArtifactStore(tmp_path)
-    old, new = tmp_path / "partial" / "old", tmp_path / "partial" / "new"
-    for folder in (old, new):
+    old, new, ray = tmp_path / "partial" / "old", tmp_path / "partial" / "new", tmp_path / "ray" / "killed"
+    for folder in (old, new, ray):
         folder.mkdir(parents=True)
-    os.utime(old, (time.time() - 2 * 24 * 3600,) * 2)
+    for folder in (old, ray):
+        os.utime(folder, (time.time() - 2 * 24 * 3600,) * 2)
     store.sweep_up()
-    assert (old.exists(), new.exists()) == (False, True)
+    assert (old.exists(), new.exists(), ray.exists()) == (False, True, False)
+
+
+def test_what_ray_keeps_of_a_run_is_removed_with_the_run(store):
+    with store.ray_folder("run") as place:
+        assert place == f"{store.uri}/ray"
+        store._write("ray/run/state.json", b"{}")
+        store._write("ray/another/state.json", b"{}")
+    assert (store._exists("ray/run/state.json"), store._exists("ray/another/state.json")) == (False, True)
 
 
 def test_a_stage_that_ticks_keeps_its_partial_result_from_being_swept_up(tmp_path, monkeypatch):
