@@ -34,7 +34,7 @@ def set_environment(address: str | None) -> None:
     if "RAY_AUTH_MODE" in os.environ:
         return
     if address is None:
-        # Other users of this machine can reach a loopback port: the cluster takes work only from who holds this token.
+        # Ray's own ports listen on every interface: the cluster takes work only from who holds this token.
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     elif "RAY_AUTH_TOKEN" in os.environ or (Path.home() / ".ray" / "auth_token").exists():
         os.environ["RAY_AUTH_MODE"] = "token"  # Ray's clients do not look for the token unless told to

@@ -38,10 +38,9 @@ from ray import tune
 from orchestrator.execution.cluster import joined
 
 def trial(config, trials, setting):
-    import dataclasses
     from orchestrator.execution.local import LocalExecutor
     planned = trials[config["number"]]
-    private = dataclasses.replace(setting, store=str(results / f"store-{{config['number']}}"))
+    private = setting.model_copy(update={{"store": str(results / f"store-{{config['number']}}")}})
     LocalExecutor(private, lambda *call: None).finish_chain(planned.target)
 
 with joined(None, options.machine):
@@ -90,7 +89,7 @@ def timed(command: list[str]) -> tuple[float, float]:
         code, wall = process.wait(), time.perf_counter() - started
         if code != 0:
             output.seek(0)
-            sys.exit(f"{command} ended with {code}:\n{output.read()}")
+            sys.exit(f"{command[:3]} ended with {code}:\n{output.read()[-3000:]}")
         return wall, clock.seconds()
 
 
@@ -117,9 +116,11 @@ def main() -> int:
             corpus.prepare()
         figures: dict[str, float] = {}
         figures["sweep_wall"], figures["sweep_cpu"] = timed([*sweep, "--results", str(results)])
+        print(figures, flush=True)  # the rest takes a quarter of an hour
         seconds = stage_seconds(results)
         bare = [*sweep, "--local", "--results", str(results), "--store", str(results / "bare")]
         figures["bare_wall"], figures["bare_cpu"] = timed(bare)
+        print(figures, flush=True)
         if not options.skip_unshared:
             command = [sys.executable, "-c", UNSHARED, str(results), options.scale, str(options.seeds)]
             figures["unshared_wall"], figures["unshared_cpu"] = timed(command)
