@@ -120,7 +120,7 @@ def test_without_mlflow_the_sweep_goes_on_and_the_next_run_delivers(tmp_path, mo
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     console = Console(record=True, width=120)
     assert conduct(options, console) == INCOMPLETE
-    assert "the same command" in console.export_text()
+    assert "The same command" in console.export_text()
     before = {stage.state for stage in plan_for(options).stages}
     assert before == {State.done}
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/late.db")
