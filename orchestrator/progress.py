@@ -44,7 +44,7 @@ class SweepDisplay:
 
         def redraw(live: Live) -> None:
             while not ended.wait(_REFRESH_SECONDS):
-                with contextlib.suppress(Exception):  # a picture is never worth a sweep: the cluster may be going down
+                with contextlib.suppress(OSError):  # a picture is never worth a sweep: the store may be away for a moment
                     live.update(self.picture(), refresh=self._console.is_terminal)
 
         with contextlib.ExitStack() as stack:

@@ -85,7 +85,7 @@ class RaySweep:
 
     def _stay_alive(self, ended: threading.Event) -> None:
         while not ended.wait(_ALIVE_SECONDS):
-            with contextlib.suppress(Exception):  # the cluster may be going down; the main thread will tell
+            with contextlib.suppress(ray.exceptions.RayError):  # the cluster may be going down; the main thread will tell
                 self._ledger.join.remote(self._name)
 
     def _leave(self) -> None:
