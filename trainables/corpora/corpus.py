@@ -25,7 +25,7 @@ READERS = {
 
 
 class Reader(Protocol):
-    """What a reader's module has. ``SETTINGS`` and ``options_from`` are asked for by corpora.toml alone."""
+    """What a reader's module has. A twin's has ``read_manifest`` alone: its table in corpora.toml makes a recipe."""
 
     SETTINGS: tuple[str, ...]
 
@@ -40,7 +40,7 @@ class CorpusSource(BaseModel, frozen=True, extra="forbid"):
     """One corpus in one role.
 
     Attributes:
-        role: The role it plays ('mdd', 'mosei').
+        role: The role it plays ('mdd', 'mosei', 'iemocap').
         name: What captions call it: 'twin-mdd', or the name in corpora.toml (default: the role).
         reader: A key of :data:`READERS`.
         root: Its folder; for a twin the folder where it is made.

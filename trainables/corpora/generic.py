@@ -16,6 +16,8 @@ text         ''
 sentiment    in a role that needs it: the sign of the emotion's valence (:mod:`trainables.corpora.valence`)
 ===========  ==============================================================================================================
 
+In a role that needs ``emotion`` well-known words become IEMOCAP's codes (:mod:`trainables.corpora.emotions`).
+
 Recording and speaker must be there: guessing a speaker would let one person into training and test unseen.
 """
 
@@ -28,6 +30,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainables.corpora.emotions import EMOTION_CODES
 from trainables.corpora.manifest import COLUMNS, LABELS, in_order, listing
 from trainables.corpora.roles import ROLES
 from trainables.corpora.tables import SPLIT_WORDS, find_tables, read_table
@@ -177,11 +180,13 @@ def _recordings(paths: pd.Series, folders: pd.Series, root: Path, faults: Faults
 
 
 def _map_values(named: pd.DataFrame, source: CorpusSource, faults: Faults) -> None:
-    """Apply the value maps, and derive sentiment from emotion where it is the only way to have it."""
+    """Apply the value maps, the known ones of emotions too, and derive sentiment where it is the only way to have it."""
     maps = {column: {_key(word): value for word, value in table.items()} for column, table in source.options["values"].items()}
     if "sentiment" not in named and "emotion" in named and ROLES[source.role].label == "sentiment":
         maps["sentiment"] = {word: str(sign) for word, sign in VALENCE_SIGNS.items()} | maps.get("sentiment", {})
         named["sentiment"] = named["emotion"]
+    if ROLES[source.role].label == "emotion":
+        maps["emotion"] = EMOTION_CODES | maps.get("emotion", {})
     for column, words in maps.items():
         if column not in named:
             faults.add(f"[{source.role}.{column}] maps a column that the table does not have")

@@ -41,7 +41,9 @@ COLUMNS = {
 LABELS = {
     "depressed": Column(float, "diagnosis: 1 depressed, 0 healthy; one value per session"),
     "sentiment": Column(float, "signed sentiment score; in CMU-MOSEI from -3 to 3"),
-    "emotion": Column(str, "emotion category, in the corpus' own words; '' where unknown"),
+    "emotion": Column(
+        str, "emotion category: IEMOCAP's codes in a role that needs it, else the corpus' own words; '' where unknown"
+    ),
     "valence": Column(float, "valence, in the corpus' own scale; NaN where unknown"),
     "activation": Column(float, "activation (arousal), in the corpus' own scale; NaN where unknown"),
     "dominance": Column(float, "dominance, in the corpus' own scale; NaN where unknown"),
@@ -173,6 +175,8 @@ def _check_labels(table: pd.DataFrame, role: str, faults: Faults) -> None:
     unlabelled = subjects[subjects[requirement.label].isna()]
     if len(unlabelled):
         faults.add(f"{requirement.label} is missing: segments {listing(unlabelled['segment'])}; fill it in or delete them")
+    if requirement.words:
+        _check_words(subjects, requirement.label, ("", *requirement.words), role, faults)
     for need in requirement.needs:
         found = need.count(subjects)
         if found < need.least:

@@ -9,7 +9,14 @@
     columns = { emotion = "label" }               # optional: the manifest's column = the table's column
     sentiment = { happiness = 1, anger = -1 }     # optional: a column's words = their values
 
-``mdd = "demo"`` gives a role its twin, and ``--corpora demo`` gives every role its twin.
+``mdd = "demo"`` gives a role its twin, and ``--corpora demo`` gives every role its twin. A table can ask for another twin; its
+settings are those of the role's recipe (:mod:`trainables.corpora.twins.recipe`)::
+
+    [mdd]
+    reader = "twin"
+    seed = 7
+    planted = false                               # labels say nothing about sound and words
+    sessions_per_class = 8
 """
 
 from __future__ import annotations
@@ -82,10 +89,11 @@ def _open(role: str, settings: Any, base: Path, home: Path, faults: Faults) -> C
         faults.add(f'expected a table with a root, or "{DEMO}"; found {settings!r}')
         return None
     reader = settings.get("reader", "generic")
-    real = tuple(name for name in READERS if name != "twin")
-    if reader not in real:
-        faults.add(f"unknown reader {reader!r}{closest(str(reader), real)}")
+    if reader not in tuple(READERS):  # a tuple, because what the user wrote may not be hashable
+        faults.add(f"unknown reader {reader!r}{closest(str(reader), tuple(READERS))}")
         return None
+    if reader == "twin":
+        return _twin(role, settings, home, faults)
     module = reader_module(reader)
     known = (*_COMMON_SETTINGS, *module.SETTINGS)
     for key in settings:
@@ -97,6 +105,14 @@ def _open(role: str, settings: Any, base: Path, home: Path, faults: Faults) -> C
         return None
     name = str(settings.get("name", role))
     return _checked(CorpusSource(role=role, name=name, reader=reader, root=str(root), options=options, digest=""), home, faults)
+
+
+def _twin(role: str, settings: Mapping[str, Any], home: Path, faults: Faults) -> CorpusSource | None:
+    from trainables.corpora.twins.reader import twin_source
+    from trainables.corpora.twins.settings import recipe_from
+
+    recipe = recipe_from(role, {key: value for key, value in settings.items() if key != "reader"}, faults)
+    return None if recipe is None else twin_source(role, home, recipe)
 
 
 def _root(settings: Mapping[str, Any], base: Path, faults: Faults) -> Path | None:

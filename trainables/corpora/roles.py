@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from trainables.corpora.emotions import EMOTIONS, LEARNABLE
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -25,16 +27,24 @@ class Role(NamedTuple):
         needs: What must occur among the labels.
         one_subject: Whether every session must have turns of exactly one subject: the label and the place in a split are then
             the session's, and a second subject would be in training and test unseen.
+        words: The label's values, where they are words; '' (unknown) is always one more.
     """
 
     label: str
     needs: tuple[Need, ...]
     one_subject: bool
+    words: tuple[str, ...] = ()
 
 
 def _speakers_with(diagnosis: int) -> Callable[[pd.DataFrame], int]:
     """Counts speakers as the split does (:func:`trainables.protocols.split_by_speaker`): by their first session's label."""
     return lambda segments: int((segments.groupby("speaker")["depressed"].first() == diagnosis).sum())
+
+
+def _divisible_classes(segments: pd.DataFrame) -> int:
+    """Counts classes of emotion that can be on both sides of a split by speaker."""
+    speakers = segments.groupby(segments["emotion"].map(LEARNABLE))["speaker"].nunique()
+    return int((speakers >= 2).sum())
 
 
 ROLES = {
@@ -54,8 +64,20 @@ ROLES = {
         ),
         one_subject=False,
     ),
+    "iemocap": Role(
+        label="emotion",
+        needs=(
+            Need(3, "speakers", lambda segments: segments["speaker"].nunique()),
+            Need(2, "emotions (ang, hap or exc, sad, fru, neu) that two or more speakers have", _divisible_classes),
+        ),
+        one_subject=False,
+        words=EMOTIONS,
+    ),
 }
-"""Depression detection (interviews, one diagnosis a session) and sentiment (sentences with a signed score).
+"""Depression detection (interviews, one diagnosis a session), sentiment (sentences with a signed score) and emotion recognition
+(dialogues, one category a turn; '' and 'xxx' are turns without an agreed category, which tasks leave out).
 
 Two speakers of each diagnosis, because nobody is in both training and test: with fewer there is no split with both classes in both.
+Of emotions any two will do, because few corpora have all five classes (EmoDB has no frustration). Two speakers of each and three
+speakers in all are just enough for a split by speaker that has both emotions on both sides.
 """

@@ -97,6 +97,24 @@ def test_an_unknown_emotion_is_a_fault_that_says_how_to_map_it_and_the_map_mends
     assert open_corpus("mosei", rows, "sentiment = { glee = 2 }").manifest()["sentiment"].tolist() == [2.0, -1.0]
 
 
+def test_words_for_emotions_become_iemocaps_codes_and_an_empty_one_stays_empty(open_corpus: Callable) -> None:
+    words = [("1", "Anger"), ("2", "anger"), ("2", "neutral"), ("3", "neu"), ("3", "boredom"), ("3", "xxx"), ("3", "")]
+    rows = [{"file": "a.wav", "start": str(n / 10), "speaker": speaker, "label": word} for n, (speaker, word) in enumerate(words)]
+    assert open_corpus("iemocap", rows).manifest()["emotion"].tolist() == ["ang", "ang", "neu", "neu", "oth", "xxx", ""]
+
+
+def test_an_unknown_word_for_an_emotion_is_a_fault_that_says_how_to_map_it_and_the_map_mends_it(
+    open_corpus: Callable, faults_of: Callable[..., str]
+) -> None:
+    words = [("1", "Wut"), ("2", "Wut"), ("2", "neutral"), ("3", "neutral")]
+    rows = [{"file": f"{name}.wav", "speaker": s, "emotion": word} for name, (s, word) in zip("abcd", words, strict=True)]
+    message = faults_of("iemocap", rows)
+    assert "emotion must be one of '', 'ang', 'hap'," in message
+    assert "found 'Wut': map them in corpora.toml, for example [iemocap.emotion] Wut = 'oth'" in message
+    table = open_corpus("iemocap", rows, 'emotion = { wut = "ang" }').manifest()
+    assert table["emotion"].tolist() == ["ang", "ang", "neu", "neu"]
+
+
 def test_one_column_of_the_table_can_serve_two_of_the_manifest(open_corpus: Callable) -> None:
     rows = [{"file": f"{name}.wav", "who": name, "mood": mood} for name, mood in zip("abcd", ("sad", "calm") * 2, strict=True)]
     settings = 'columns = { speaker = "who", depressed = "mood", emotion = "mood" }\ndepressed = { sad = 1, calm = 0 }'

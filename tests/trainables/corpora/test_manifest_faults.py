@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from trainables.corpora.corpus import CorpusSource
+
 Rows = list[dict[str, str]]
 
 
@@ -43,6 +45,21 @@ def test_two_speakers_of_each_class_and_both_signs_are_needed(
     assert "needs at least 2 depressed speakers (depressed = 1), found 1" in message
     assert "needs at least 2 healthy speakers (depressed = 0), found 0" in message
     assert "needs at least 1 negative sentence (sentiment < 0), found 0" in faults_of("mosei", sentences[:1])
+
+
+def test_two_emotions_of_two_speakers_each_and_three_speakers_are_needed(
+    open_corpus: Callable[..., CorpusSource], faults_of: Callable[..., str]
+) -> None:
+    def rows(*spoken: tuple[str, str]) -> Rows:
+        return [
+            {"file_name": f"{name}.wav", "speaker": speaker, "emotion": emotion}
+            for name, (speaker, emotion) in zip("abcd", spoken, strict=True)
+        ]
+
+    message = faults_of("iemocap", rows(("x", "ang"), ("x", "neu"), ("y", "neu"), ("y", "sad")))
+    assert "needs at least 3 speakers, found 2" in message
+    assert "needs at least 2 emotions (ang, hap or exc, sad, fru, neu) that two or more speakers have, found 1" in message
+    open_corpus("iemocap", rows(("x", "hap"), ("y", "exc"), ("y", "neu"), ("z", "neu")))
 
 
 def test_a_speaker_of_many_sessions_and_an_interviewer_are_no_second_speaker_of_a_class(

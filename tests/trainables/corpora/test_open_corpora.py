@@ -142,9 +142,9 @@ def test_a_manifest_that_was_spoilt_after_opening_is_a_fault_not_a_traceback(
 def test_opening_the_demo_imports_neither_numpy_nor_pandas_and_makes_nothing(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from trainables.corpora.registry import open_corpora;"
-        "sources = open_corpora('demo', pathlib.Path(sys.argv[1]), ['mdd', 'mosei']);"
+        "sources = open_corpora('demo', pathlib.Path(sys.argv[1]), ['mdd', 'mosei', 'iemocap']);"
         "print(sorted({'numpy', 'pandas', 'soundfile', 'scipy', 'torch'} & set(sys.modules)), len(sources))"
     )
     answer = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert answer.stdout.strip() == "[] 2"
+    assert answer.stdout.strip() == "[] 3"
     assert list(tmp_path.iterdir()) == []

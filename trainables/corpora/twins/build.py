@@ -21,8 +21,9 @@ from typing import Any
 
 import trainables
 from trainables.corpora.manifest import COLUMNS, LABELS
-from trainables.corpora.twins.recipe import RECIPE_VERSION, MddRecipe, MoseiRecipe, Synthesiser, twin_digest
-from trainables.corpora.twins.script import Recording, write_script
+from trainables.corpora.twins.recipe import RECIPE_VERSION, AnyRecipe, Synthesiser, twin_digest
+from trainables.corpora.twins.script import write_script
+from trainables.corpora.twins.turns import Recording
 
 AUDIO_FOLDER = "audio"
 MANIFEST_NAME = "manifest.csv"
@@ -31,7 +32,7 @@ RECEIPT_NAME = "corpus.json"
 
 def make_twin(
     folder: Path,
-    recipe: MddRecipe | MoseiRecipe,
+    recipe: AnyRecipe,
     synthesiser: Synthesiser,
     progress: Callable[[int, int], None] | None = None,
     processes: int | None = None,
@@ -121,7 +122,7 @@ def content_hash(folder: Path) -> str:
     return content.hexdigest()
 
 
-def _receipt(folder: Path, recipe: MddRecipe | MoseiRecipe, synthesiser: Synthesiser, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _receipt(folder: Path, recipe: AnyRecipe, synthesiser: Synthesiser, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """What was made: its recipe, the hash of its bytes and its counts."""
     subjects = [row for row in rows if row["talker"] == "subject"]
     return {

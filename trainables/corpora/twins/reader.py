@@ -13,7 +13,8 @@ from trainables.corpora import generic
 from trainables.corpora.corpus import CorpusSource, Progress
 from trainables.corpora.inventory import unwritable
 from trainables.corpora.twins.build import MANIFEST_NAME, RECEIPT_NAME, content_hash, make_twin
-from trainables.corpora.twins.recipe import RECIPES, MddRecipe, MoseiRecipe, Recipe, Synthesiser, twin_digest
+from trainables.corpora.twins.recipe import RECIPES, AnyRecipe, Recipe, Synthesiser, twin_digest
+from trainables.corpora.twins.settings import caption
 from trainables.corpora.twins.speech import best_synthesiser
 from trainables.errors import Faults, UserError
 
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def twin_source(
-    role: str, home: Path, recipe: MddRecipe | MoseiRecipe | None = None, synthesiser: Synthesiser | None = None
-) -> CorpusSource:
+def twin_source(role: str, home: Path, recipe: AnyRecipe | None = None, synthesiser: Synthesiser | None = None) -> CorpusSource:
     """A role's twin, not made yet.
 
     Args:
@@ -36,7 +35,7 @@ def twin_source(
     digest = twin_digest(recipe, synthesiser)
     return CorpusSource(
         role=role,
-        name=f"twin-{role}",
+        name=caption(role, recipe),
         reader="twin",
         root=str(home.resolve() / "corpora" / f"twin-{role}-{digest}"),
         options={"recipe": recipe.model_dump(mode="json"), "synthesiser": synthesiser.model_dump()},

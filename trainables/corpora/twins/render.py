@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trainables.corpora.twins.recipe import Synthesiser
-from trainables.corpora.twins.script import Recording, Turn
 from trainables.corpora.twins.speech import LEVEL, SAMPLE_RATE, speak
+from trainables.corpora.twins.turns import Recording, Turn
 
 if TYPE_CHECKING:
     import numpy as np

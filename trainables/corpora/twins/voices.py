@@ -1,4 +1,4 @@
-"""The cast: which voices the twins' speakers have. The two twins and the interviewers share none."""
+"""The cast: which voices the twins' speakers have. The twins and the interviewers share none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ _VARIANTS: dict[Gender, tuple[str, ...]] = {
     "male": ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "adam", "david", "max", "robert", "quincy", "Alex", "Reed",
              "benjamin"),
 }  # fmt: skip
-_POOLS = {"interviews": (0, 30), "monologues": (30, 53), "interviewers": (53, 55)}
+_ACTORS_ACCENTS = ("gmw/en-US-nyc", "gmw/en-GB-x-gbclan", "gmw/en-029")
+_POOLS = {
+    "interviews": (_ACCENTS, 0, 30),
+    "monologues": (_ACCENTS, 30, 53),
+    "interviewers": (_ACCENTS, 53, 55),
+    "actors": (_ACTORS_ACCENTS, 0, 5),
+}
 
 
 class Voice(BaseModel, frozen=True):
@@ -42,14 +48,17 @@ def cast_voices(count: int, pool: str, generator: random.Random) -> list[Voice]:
 
     Args:
         count: How many.
-        pool: 'interviews', 'monologues' or 'interviewers': each has voices of its own, up to 60, 46 and 4.
+        pool: 'interviews', 'monologues', 'interviewers' or 'actors': each has voices of its own, 60, 46, 4 and 10.
         generator: Draws the speakers' pitch and rate; which voices there are does not depend on it.
+
+    Raises:
+        IndexError: The pool has fewer.
     """
-    first, last = _POOLS[pool]
+    accents, first, last = _POOLS[pool]
     genders: tuple[Gender, Gender] = ("female", "male")
     shuffled = {}
     for gender in genders:
-        pairs = [(accent, variant) for accent in _ACCENTS for variant in _VARIANTS[gender]]
+        pairs = [(accent, variant) for accent in accents for variant in _VARIANTS[gender]]
         random.Random("the twins' cast").shuffle(pairs)
         shuffled[gender] = pairs[first:last]
     return [
@@ -61,5 +70,5 @@ def cast_voices(count: int, pool: str, generator: random.Random) -> list[Voice]:
             rate=round(generator.gauss(0.0, 0.06), 3),
         )
         for index in range(count)
-        for accent, variant in [shuffled[genders[index % 2]][(index // 2) % (last - first)]]
+        for accent, variant in [shuffled[genders[index % 2]][index // 2]]
     ]
