@@ -6,6 +6,8 @@ Nothing here knows Ray, MLflow, torch or pandas.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -16,6 +18,16 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 Point = tuple[str, float, int, int]
 """One point of a curve: metric, value, step, time in milliseconds."""
+
+
+CURVE_SUFFIX = "_curve"
+"""A study's curve is recorded under the study's name with this behind it."""
+
+
+def sweep_command(study: str) -> str:
+    """The command whose sweep is recorded under this name."""
+    options = f"{study.removesuffix(CURVE_SUFFIX)} --curve" if study.endswith(CURVE_SUFFIX) else study
+    return f"python -m orchestrator.sweep {options}"
 
 
 class CorpusRecord(Record):
@@ -39,6 +51,18 @@ class SweepRecord(Record):
     code: str  # of all stages, as it was when the sweep was planned
 
 
+class SearchRecord(Record):
+    """A search for the best point of a space. The same command gives the same ``key``."""
+
+    study: str
+    key: str
+    title: str
+    source: str
+    scale: str
+    seeds: tuple[int, ...]
+    trials: int
+
+
 class StageRecord(Record):
     """One stage as MLflow shows it: its fingerprint, class name, short human title and flattened settings."""
 
@@ -53,6 +77,7 @@ class TrialRecord(Record):
 
     ``code`` maps the class of each stage of the chain to the digest of the code that computed it, which may be older than the code
     that runs the sweep; digests are joined by ``+`` where two stages of one class differ. Empty while nothing is computed.
+    ``dirty`` names the source files that no commit held when a stage of the chain was computed.
     """
 
     key: str
@@ -61,6 +86,7 @@ class TrialRecord(Record):
     fingerprint: str
     stages: tuple[str, ...]
     code: dict[str, str] = Field(default_factory=dict)
+    dirty: tuple[str, ...] = ()
 
 
 class TrialResult(Record):
@@ -75,3 +101,74 @@ class TrialResult(Record):
     protocol: str
     code: dict[str, str]  # digest by class of stage, see TrialRecord
     corpora: dict[str, str]  # digest by role
+    dirty: tuple[str, ...] = ()  # see TrialRecord
+
+
+class CellStatistics(Record):
+    """The statistics of one row and metric over its seeds, in the metric's own unit (fractions, not percent).
+
+    What cannot be known is None: a deviation of one seed, an interval without predictions, a test of the baseline against itself.
+
+    Attributes:
+        n: Seeds.
+        mean: Over seeds.
+        std: Sample standard deviation over seeds.
+        ci_low: Lower end of the two-level 95 % interval of the mean (speakers x seeds).
+        ci_high: Its upper end.
+        speakers: Speakers in the test sets of all seeds together.
+        difference: Mean over seeds of the row's value minus the baseline's with the same seed and the same test units.
+        difference_low: Lower end of its two-level 95 % interval.
+        difference_high: Its upper end.
+        p_uncorrected: Two-sided p of "no difference from the baseline".
+        p_vs_baseline: The same after Holm's correction over the compared rows; of the headline metric alone.
+        p_floor: The least ``p_vs_baseline`` that so many seeds and compared rows allow at all.
+        effect_size: Hedges' g of the paired differences over seeds.
+        p_superior: P(A>B): share of seeds in which the row is better than the baseline, ties counting half.
+        p_equivalence: TOST: p of "further from the published mean than its published standard deviation".
+    """
+
+    n: int
+    mean: float
+    std: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    speakers: int | None = None
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    p_uncorrected: float | None = None
+    p_vs_baseline: float | None = None
+    p_floor: float | None = None
+    effect_size: float | None = None
+    p_superior: float | None = None
+    p_equivalence: float | None = None
+
+    def as_metrics(self, metric: str) -> dict[str, float]:
+        """As MLflow's cell run has them: ``f1_macro_mean``, ``f1_macro_p_vs_baseline``, ...; what is None is NaN."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {f"{metric}_{name}": math.nan if value is None else float(value) for name, value in values.items()}
+
+    @classmethod
+    def from_metrics(cls, metric: str, metrics: Mapping[str, float]) -> CellStatistics | None:
+        """The reverse of :meth:`as_metrics`; None if the cell has no statistics of this metric."""
+        found = {name: metrics.get(f"{metric}_{name}", math.nan) for name in cls.model_fields}
+        known = {name: value for name, value in found.items() if not math.isnan(value)}
+        if "n" not in known or "mean" not in known:
+            return None
+        return cls(**known | {name: int(known[name]) for name in ("n", "speakers") if name in known})
+
+
+class RecordedSweep(Record):
+    """A sweep as MLflow has it: everything that its table is made from.
+
+    Attributes:
+        sweep: What was asked.
+        trials: Every trial, whatever its status.
+        cells: The metrics of each row's cell run (:meth:`CellStatistics.as_metrics`).
+        links: Address of each row's cell run in MLflow's UI; that of the sweep's run under the key ''.
+    """
+
+    sweep: SweepRecord
+    trials: tuple[TrialResult, ...]
+    cells: dict[str, dict[str, float]]
+    links: dict[str, str] = Field(default_factory=dict)

@@ -14,19 +14,27 @@ class Record(BaseModel):
 
 
 class Published(Record):
-    """A number as its paper prints it, in the paper's own unit (percent where the column is in percent)."""
+    """A number as its paper prints it, in the paper's own unit (percent where the column is in percent).
+
+    ``runs`` is the number of runs behind mean and std, where the paper says it.
+    """
 
     mean: float
     std: float | None = None
+    runs: int | None = None
 
 
 class Row(Record):
-    """One row of a table: its stable key, the cells of its leading text columns, its settings, and what the paper published."""
+    """One row of a table: its stable key, the cells of its leading text columns, its settings, and what the paper published.
+
+    ``compared`` says whether the row is tested against the table's baseline; chance and majority rows are no hypotheses.
+    """
 
     key: str
     label: tuple[str, ...]
     params: dict[str, Scalar] = {}
     published: dict[str, Published] = {}  # by metric name
+    compared: bool = True
 
 
 class Column(Record):
@@ -44,8 +52,23 @@ class Column(Record):
     decimals: int = 2
 
 
+class Curve(Record):
+    """A one-dimensional sweep: the headline metric over a row's parameter.
+
+    ``parameter`` is a key of ``Row.params``; a row without it is drawn as a level line.
+    """
+
+    parameter: str
+    title: str
+    log: bool = False
+
+
 class TableSpec(Record):
-    """What a table shows, as its study file declares it. ``headline`` is a column's metric."""
+    """What a table shows, as its study file declares it.
+
+    ``headline`` is a column's metric: the one question that the table asks, and the only metric in which a row is called better
+    than the row ``baseline``.
+    """
 
     study: str
     title: str
@@ -54,3 +77,5 @@ class TableSpec(Record):
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
     headline: str
+    baseline: str | None = None
+    curve: Curve | None = None

@@ -1,8 +1,8 @@
-"""Statistics over the seeds of one cell. Pure functions.
+"""What can be said of one cell from its values alone.
 
-The interval of a cell is Student's t interval of the mean over seeds. Seeds are the only thing that varies between the values
-of a cell, so it covers the variation between seeds (initialisation, order and the random split) and nothing else: it does not
-say how the number would move with other speakers, nor with another run of a stage that the seeds share, such as pretraining.
+The interval is Student's t interval of the mean over seeds. It covers the variation between seeds (initialisation, order and the
+random split) and nothing else: it does not say how the number would move with other speakers
+(:mod:`orchestrator.statistics.two_level` does), nor with another run of a stage that the seeds share, such as pretraining.
 """
 
 from __future__ import annotations
@@ -37,11 +37,7 @@ def summarize(values: Mapping[str, float], scale: float = 1.0) -> Summary:
     """
     if not values:
         raise ValueError("a cell without values has no summary")
-    faults = Faults("the metrics of the trials")
-    for name, value in values.items():
-        if not math.isfinite(value):
-            faults.add(f"{name} is {value}, expected a finite number; look at that trial's stages and run it again")
-    faults.raise_if_any()
+    require_finite(values)
     scaled = [value * scale for value in values.values()]
     mean = fmean(scaled)
     if len(scaled) < 2:
@@ -49,6 +45,15 @@ def summarize(values: Mapping[str, float], scale: float = 1.0) -> Summary:
     std = stdev(scaled)
     half = _t_half_width(std, len(scaled))
     return Summary(len(scaled), mean, std, mean - half, mean + half)
+
+
+def require_finite(values: Mapping[str, float]) -> None:
+    """Raise UserError naming every trial whose value is not finite."""
+    faults = Faults("the metrics of the trials")
+    for name, value in values.items():
+        if not math.isfinite(value):
+            faults.add(f"{name} is {value}, expected a finite number; look at that trial's stages and run it again")
+    faults.raise_if_any()
 
 
 def _t_half_width(std: float, n: int) -> float:
