@@ -9,7 +9,9 @@ from pydantic import Field, model_validator
 from trainables.contrastive_pretraining import ContrastivePretraining
 from trainables.log_mel_features import LogMelFeatures
 from trainables.numerics import seeded
+from trainables.protocols import Division
 from trainables.stage import Context, Stage
+from trainables.tasks import TASKS, TaskName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +43,7 @@ class CrnnClassifier(Stage):
     features: LogMelFeatures
     initial: ContrastivePretraining | None = None
     """Where Cnn10's first weights come from; None for random ones."""
-    target: str = "depressed"
+    task: TaskName = "depression"
     width: int = Field(default=64, gt=0)
     hidden_size: int = Field(default=128, gt=0)
     bidirectional: bool = False
@@ -69,17 +71,15 @@ class CrnnClassifier(Stage):
         from trainables.models.cnn10 import Cnn10
         from trainables.models.session import Crnn
         from trainables.models.weights import load_encoder
-        from trainables.protocols import split_by_speaker
         from trainables.training import EpochOrder, train
         from trainables.units import read_units
 
         shard = FeatureShard(context.result(self.features))
-        units = read_units(context.result(self.features), self.target)
-        split = split_by_speaker(units.table, self.target, self.test_fraction, self.seed)
-        training, test = units.where((split == "train").to_numpy()), units.where((split == "test").to_numpy())
+        sets = Division(self.seed, self.test_fraction).of(read_units(context.result(self.features), TASKS[self.task]))
+        training, test = sets["train"], sets["test"]
         torch.manual_seed(seeded(self.seed, "initialisation"))
         encoder = load_encoder(context.result(self.initial)) if self.initial else Cnn10(self.features.mels, self.width)
-        model = Crnn(encoder, self.hidden_size, self.bidirectional, classes=2).to(context.device)
+        model = Crnn(encoder, self.hidden_size, self.bidirectional, len(training.task.classes)).to(context.device)
         optimizer = torch.optim.Adam(model.parameters(), lr=self.learning_rate)
         order = EpochOrder(len(training.segments), self.batch_size, self.seed)
         train(
@@ -90,8 +90,7 @@ class CrnnClassifier(Stage):
             step=self._training_step(context, model, optimizer, shard, training, order),
             parts={"model": model, "optimizer": optimizer},
         )
-        probabilities = self._probabilities(context, model, shard, test)
-        write_predictions(context.directory, test.table, test.table[self.target].to_numpy().astype("int64"), probabilities)
+        write_predictions(context.directory, test, self._probabilities(context, model, shard, test))
 
     def _training_step(
         self,
@@ -108,7 +107,7 @@ class CrnnClassifier(Stage):
 
         from trainables.training import autocast
 
-        labels = torch.from_numpy(units.table[self.target].to_numpy().astype("int64"))
+        labels = torch.from_numpy(units.truth)
 
         def step(index: int) -> dict[str, torch.Tensor]:
             model.train()

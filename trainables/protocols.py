@@ -1,97 +1,211 @@
-"""How subjects are divided into training and test sets, and what is written down about it."""
+"""Which speakers train a model and which ones score it: for a table, for a corpus' own splits, and for a search."""
 
 from __future__ import annotations
 
 import math
 import random
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from trainables.errors import UserError
 from trainables.numerics import seeded
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from trainables.units import Units
 
 _ATTEMPTS = 1000
+_SHARES = {"train": 0.7, "dev": 0.15, "test": 0.15}  # of the speakers, where a corpus names no splits
+
+SplitSource = Literal["random", "corpus"]
+"""Where the sets come from: drawn by seed, or named by the corpus."""
+
+ScoredSet = Literal["test", "dev"]
+"""Which speakers a stage scores."""
 
 
-def split_by_speaker(units: pd.DataFrame, label: str, test_fraction: float, seed: int) -> pd.Series:
-    """Random split in which no speaker is on both sides (ReCLR, section 3.2: 70 % training, 30 % test).
+@dataclass(frozen=True)
+class Division:
+    """How a stage divides its units into sets without a common speaker; the same for every row of a table at one seed.
 
-    The paper says 'randomly'; here the draw is stratified by label, so that a small corpus cannot end up with a test set of one
-    class, and by speaker rather than by session, so that nobody is in both sets.
+    Every class that the corpus has is in every set.
 
-    Args:
-        units: One row per session or utterance with ``speaker`` and the label's column.
-        label: Column to stratify by; a speaker counts with its first unit's label.
-        test_fraction: Share of speakers in the test set.
-        seed: The same seed gives the same split for every row of a table, which makes the rows comparable seed by seed.
+    - Drawn by seed (the default): training and test speakers, 70 % and 30 % in ReCLR (section 3.2).
+    - ``split='corpus'``: the corpus' own training, development and test set; where it names none, 70 %, 15 % and 15 % of the
+      speakers, drawn once and for all: a model that learns from another one's embeddings on the same corpus (ReCLR, Table 4)
+      must not be tested on speakers that the other one was trained on.
+    - ``holdout_seed``: for a search. The test speakers are drawn by it alone, so that they are the same for every ``seed``. With
+      ``scored_on='dev'`` the others are divided into training and development by ``seed``, and the test speakers are in no set at
+      all; with ``scored_on='test'`` all the others train.
 
-    Returns:
-        'train' or 'test' for each row of ``units``.
+    Attributes:
+        seed: Draws what ``holdout_seed`` does not.
+        test_fraction: Share of the speakers in the test set, rounded up, where it is drawn.
+        split: Whether the sets are drawn or the corpus' own.
+        holdout_seed: Draws the test speakers; None leaves them to ``seed``.
+        dev_fraction: Share of the speakers who are not held out in the development set, rounded up.
+        scored_on: The set that is scored.
 
     Raises:
-        UserError: A class has fewer than two speakers, or a set would have fewer speakers than there are classes.
+        ValueError: The settings contradict each other.
     """
+
+    seed: int
+    test_fraction: float = 0.3
+    split: SplitSource = "random"
+    holdout_seed: int | None = None
+    dev_fraction: float = 0.0
+    scored_on: ScoredSet = "test"
+
+    def __post_init__(self) -> None:
+        if self.split == "corpus" and (self.holdout_seed is not None or self.dev_fraction or self.scored_on != "test"):
+            raise ValueError("split='corpus' has its own sets; leave out holdout_seed, dev_fraction and scored_on")
+        if self.scored_on == "dev" and (self.holdout_seed is None or not self.dev_fraction):
+            raise ValueError(
+                "scored_on='dev' needs a holdout_seed, which draws the test speakers, and a dev_fraction above 0 of the others; "
+                f"found holdout_seed={self.holdout_seed}, dev_fraction={self.dev_fraction}"
+            )
+        if self.scored_on == "test" and self.dev_fraction:
+            raise ValueError(f"dev_fraction={self.dev_fraction} is of use with scored_on='dev' alone; leave it out")
+
+    def of(self, units: Units) -> dict[str, Units]:
+        """The sets, by name: 'train', the one that is scored ('test' or 'dev'), and with ``split='corpus'`` also 'dev'.
+
+        Raises:
+            UserError: There are too few speakers for every class to be in every set.
+        """
+        if self.split == "corpus":
+            return _named_sets(units)
+        if self.holdout_seed is None:
+            return split_by_speaker(units, self.test_fraction, self.seed)
+        held_out = hold_out(units, self.test_fraction, self.holdout_seed)
+        if self.scored_on == "test":
+            return held_out
+        return split_by_speaker(held_out["train"], self.dev_fraction, self.seed, scored="dev")
+
+
+def split_by_speaker(units: Units, fraction: float, seed: int, scored: ScoredSet = "test") -> dict[str, Units]:
+    """Random split in which no speaker is on both sides and every class is on each (ReCLR, section 3.2: 70 % and 30 %).
+
+    The paper says 'randomly'. Here the draw is by speaker, so that nobody is heard before being scored. Where a class belongs to
+    the speaker it is stratified by class; where a speaker has units of several classes it cannot be, and whole speakers are drawn
+    until every class is in both sets.
+
+    Args:
+        units: Sessions or utterances. Of a task whose classes belong to speakers, a speaker counts with the first unit's class.
+        fraction: Share of the speakers in the scored set, rounded up.
+        seed: Decides the split; the order of the units does not.
+        scored: Name of the scored set; the other one is 'train'.
+
+    Raises:
+        UserError: There are too few speakers of some class.
+    """
+    if units.task.of_speaker:
+        return _select(units, _stratified(units, fraction, seed, scored))
+    return _select(units, _drawn(units, _two_sizes(units, fraction, scored), seed))
+
+
+def hold_out(units: Units, fraction: float, seed: int) -> dict[str, Units]:
+    """Training and test set of a search, in which nothing but chance decides who is tested.
+
+    Not stratified, whatever the task: a stratified draw would follow the test speakers' labels, and a search must not depend on
+    them. Of the labels only this is used, that every class must be in both sets; a draw without is drawn again.
+
+    Args:
+        units: Sessions or utterances.
+        fraction: Share of the speakers in the test set, rounded up.
+        seed: Decides the split; the order of the units does not.
+
+    Raises:
+        UserError: There are too few speakers of some class.
+    """
+    return _select(units, _drawn(units, _two_sizes(units, fraction, "test"), seed))
+
+
+def _named_sets(units: Units) -> dict[str, Units]:
+    """The corpus' own sets; drawn where it names none, the test set getting the speaker in a tie: its scores are reported."""
+    if (units.table["split"] == "").all():
+        sets = _select(units, _drawn(units, _whole_speakers(units.table["speaker"].nunique(), _SHARES), seed=0))
+    else:
+        sets = {name: units.where((units.table["split"] == name).to_numpy()) for name in _SHARES}
+    for name, part in sets.items():
+        missing = [units.task.classes[number] for number in _wanted(units) if number not in part.truth]
+        if missing:
+            raise UserError(f"the corpus' {name} split has no unit of class {', '.join(missing)}; it needs every class")
+    return sets
+
+
+def _wanted(units: Units) -> list[int]:
+    """Classes that every set must have: those that occur at all, or every one where fewer than two do.
+
+    Few corpora have all of a task's emotions (EmoDB knows no frustration); one class alone is no task.
+    """
+    occurring = sorted(set(units.truth.tolist()))
+    return occurring if len(occurring) > 1 else list(range(len(units.task.classes)))
+
+
+def _select(units: Units, set_of: dict[str, str]) -> dict[str, Units]:
+    """The units of each set, given each speaker's set."""
+    names = units.table["speaker"].map(set_of).to_numpy()
+    return {name: units.where(names == name) for name in ("train", "dev", "test") if name in set_of.values()}
+
+
+def _two_sizes(units: Units, fraction: float, scored: ScoredSet) -> dict[str, int]:
+    """Speakers in 'train' and in the scored set, which is rounded up, as scikit-learn does."""
+    speakers = units.table["speaker"].nunique()
+    in_scored = math.ceil(fraction * speakers)
+    return {"train": speakers - in_scored, scored: in_scored}
+
+
+def _stratified(units: Units, fraction: float, seed: int, scored: ScoredSet) -> dict[str, str]:
+    """The set of each speaker, every class having the same share in both sets as far as whole speakers allow."""
+    import pandas as pd
     from sklearn.model_selection import train_test_split
 
-    speakers = units.groupby("speaker", sort=True)[label].first()
-    counts = speakers.value_counts().sort_index()
-    in_test = math.ceil(test_fraction * len(speakers))
-    if counts.min() < 2 or min(in_test, len(speakers) - in_test) < len(counts):
-        found = ", ".join(f"{count} with {label} = {value}" for value, count in counts.items())
-        raise UserError(
-            f"a split by speaker needs at least 2 speakers of each class, and one of each in both sets; found {found} "
-            f"({in_test} of {len(speakers)} would be in the test set): add speakers of the rare class"
-        )
-    _, test = train_test_split(
-        speakers.index.to_numpy(),
-        test_size=test_fraction,
-        stratify=speakers.to_numpy(),
-        random_state=seeded(seed, "split") % 2**32,
+    classes = pd.Series(units.truth).groupby(units.table["speaker"].to_numpy(), sort=True).first()
+    wanted = _wanted(units)
+    counts = [int((classes == number).sum()) for number in wanted]
+    sizes = _two_sizes(units, fraction, scored)
+    if min(counts) >= 2 and min(sizes.values()) >= len(counts):
+        names = classes.index.to_numpy()
+        state = seeded(seed, "split") % 2**32
+        train, rest = train_test_split(names, test_size=fraction, stratify=classes.to_numpy(), random_state=state)
+        if all(set(classes[part]) == set(wanted) for part in (train, rest)):
+            return dict.fromkeys(train, "train") | dict.fromkeys(rest, scored)
+    found = ", ".join(f"{count} {units.task.classes[number]}" for number, count in zip(wanted, counts, strict=True))
+    raise UserError(
+        f"a split by speaker needs at least 2 speakers of each class, and one of each in both sets; found {found} "
+        f"({sizes[scored]} of {len(classes)} would be in the {scored} set): add speakers of the rare class"
     )
-    return units["speaker"].isin(set(test)).map({True: "test", False: "train"})
 
 
-def divide_by_speaker(units: pd.DataFrame, positive: pd.Series, shares: tuple[float, float, float], seed: int) -> pd.Series:
-    """Random division into three sets without a common speaker, for utterances whose corpus names no splits.
-
-    Not stratified, because a speaker has utterances of both labels and so has no label to stratify by: whole speakers are drawn
-    until every set has both labels. The shares count speakers, rounded to whole ones, at least one a set; where that leaves a
-    tie, the test set gets the speaker, because its scores are the ones reported.
+def _drawn(units: Units, sizes: dict[str, int], seed: int) -> dict[str, str]:
+    """The set of each speaker: whole speakers are drawn until every class is in every set.
 
     Args:
-        units: One row per utterance with ``speaker``.
-        positive: Binary label of each row of ``units``, in the same order.
-        shares: Shares of the training, validation and test set; their sum is 1.
-        seed: Decides the division; the order of the rows does not.
-
-    Returns:
-        'train', 'dev' or 'test' for each row of ``units``.
-
-    Raises:
-        UserError: Fewer than three speakers, or none of 1000 draws gives both labels to every set.
+        units: What is divided.
+        sizes: Number of speakers in each set.
+        seed: Decides the draw.
     """
-    labels = positive.to_numpy().astype(bool)
-    speakers = sorted(set(units["speaker"]))
-    of_label = [set(units["speaker"][labels]), set(units["speaker"][~labels])]
-    if len(speakers) >= 3:
-        sizes = _whole_speakers(len(speakers), dict(zip(("train", "dev", "test"), shares, strict=True)))
-        names = [name for name, size in sizes.items() for _ in range(size)]
+    names = units.table["speaker"].to_numpy()
+    speakers = sorted(set(names))
+    of_class = {units.task.classes[number]: set(names[units.truth == number]) for number in _wanted(units)}
+    if min(sizes.values()) > 0 and all(len(having) >= len(sizes) for having in of_class.values()):
+        places = [name for name, size in sizes.items() for _ in range(size)]
         for attempt in range(_ATTEMPTS):
             drawn = random.Random(seeded(seed, "split", attempt)).sample(speakers, len(speakers))
-            division = dict(zip(drawn, names, strict=True))
-            if all({division[speaker] for speaker in having} == set(sizes) for having in of_label):
-                return units["speaker"].map(division)
+            set_of = dict(zip(drawn, places, strict=True))
+            if all({set_of[speaker] for speaker in having} == set(sizes) for having in of_class.values()):
+                return set_of
+    found = ", ".join(f"{len(having)} of {name}" for name, having in of_class.items())
+    into = " and ".join(f"{size} {name}" for name, size in sizes.items())
     raise UserError(
-        "the corpus names no splits and cannot be divided by speaker into train, dev and test with both labels in each: at least "
-        f"3 speakers with positive utterances and 3 with negative ones are needed; found {len(of_label[0])} and "
-        f"{len(of_label[1])}, {len(speakers)} speakers in all: add speakers, or name the splits in the manifest's column split"
+        f"the {len(speakers)} speakers cannot be divided into {into} with every class in each set: at least {len(sizes)} speakers "
+        f"of each class are needed; found {found}: add speakers of the rare class"
     )
 
 
 def _whole_speakers(count: int, shares: dict[str, float]) -> dict[str, int]:
-    """Number of speakers in each set: one, then each further speaker where most is lacking; test first among equals."""
+    """Number of speakers in each set: one, then each further speaker where most is lacking; the last among equals."""
     sizes = dict.fromkeys(shares, 1)
     for _ in range(count - len(sizes)):
         sizes[max(reversed(sizes), key=lambda name: shares[name] * count - sizes[name])] += 1

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trainables.numerics import seeded
+from trainables.protocols import Division, ScoredSet
 from trainables.segment_embeddings import SegmentEmbeddings
 from trainables.stage import Context, Stage
+from trainables.tasks import TASKS, TaskName
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,45 +29,62 @@ class SessionClassifier(Stage):
     - There is no validation set, so there is no choice of an epoch: the last one counts. Choosing on the test set would lie.
     - Embeddings are standardised with the mean and deviation of the training sessions' segments.
 
-    Result: ``predictions.parquet`` (one row per test session), ``metrics.json`` (``f1_macro, f1_micro, uar``).
+    For a search (:class:`~trainables.protocols.Division`): ``holdout_seed`` draws the same test speakers for every seed. With
+    ``scored_on='dev'`` neither their labels nor their embeddings have any part in the result, and development speakers are scored.
+
+    Result: ``predictions.parquet`` (one row per scored session), ``metrics.json`` (``f1_macro, f1_micro, uar``).
     """
 
     label: ClassVar[str] = "session classifier"
 
     embeddings: SegmentEmbeddings
-    target: str = "depressed"
+    task: TaskName = "depression"
     hidden_size: int = Field(default=128, gt=0)
     bidirectional: bool = False
     epochs: int = Field(default=50, gt=0)
     batch_size: int = Field(default=16, gt=0)
     learning_rate: float = Field(default=1e-3, gt=0)
     test_fraction: float = Field(default=0.3, gt=0, lt=1)
+    holdout_seed: int | None = None
+    """Draws the test speakers; None leaves them to ``seed``, as in the paper's tables."""
+    dev_fraction: float = Field(default=0.0, ge=0, lt=1)
+    """Of the speakers who are not held out; with ``scored_on='dev'`` alone."""
+    scored_on: ScoredSet = "test"
     seed: int = 0
     """Controls the split, the initialisation and the batch order: all the variation that the paper's 10 runs have."""
 
+    @property
+    def division(self) -> Division:
+        """Who trains and who is scored."""
+        return Division(self.seed, self.test_fraction, "random", self.holdout_seed, self.dev_fraction, self.scored_on)
+
+    @model_validator(mode="after")
+    def _can_be_divided(self) -> SessionClassifier:
+        _ = self.division
+        return self
+
     def run(self, context: Context) -> None:
-        """Train on the training speakers' sessions and score the test speakers' sessions."""
+        """Train on the training speakers' sessions and score those of the speakers who are scored."""
         import numpy as np
         import torch
         from torch.nn import functional as F
 
         from trainables.metrics import write_predictions
         from trainables.models.session import SessionLstm, pad
-        from trainables.protocols import split_by_speaker
         from trainables.training import EpochOrder, train
         from trainables.units import read_units
 
-        units = read_units(context.result(self.embeddings.features), self.target)
-        split = split_by_speaker(units.table, self.target, self.test_fraction, self.seed)
-        training, test = units.where((split == "train").to_numpy()), units.where((split == "test").to_numpy())
+        sets = self.division.of(read_units(context.result(self.embeddings.features), TASKS[self.task]))
+        training, scored = sets["train"], sets[self.scored_on]
         embeddings = np.load(context.result(self.embeddings) / "embeddings.npy", mmap_mode="r")
         known = np.asarray(embeddings[np.sort(np.concatenate(training.segments))])
         mean, scale = known.mean(axis=0), known.std(axis=0) + 1e-6
         sequences = _sequences(training, embeddings, mean, scale)
-        labels = torch.from_numpy(training.table[self.target].to_numpy().astype("int64"))
+        labels = torch.from_numpy(training.truth)
 
         torch.manual_seed(seeded(self.seed, "initialisation"))
-        model = SessionLstm(embeddings.shape[1], self.hidden_size, self.bidirectional, classes=2).to(context.device)
+        classes = len(training.task.classes)
+        model = SessionLstm(embeddings.shape[1], self.hidden_size, self.bidirectional, classes).to(context.device)
         optimizer = torch.optim.Adam(model.parameters(), lr=self.learning_rate)
         order = EpochOrder(len(sequences), self.batch_size, self.seed)
 
@@ -82,8 +101,8 @@ class SessionClassifier(Stage):
         per_epoch = order.steps_per_epoch
         parts = {"model": model, "optimizer": optimizer}
         train(context, seed=self.seed, steps=self.epochs * per_epoch, steps_per_epoch=per_epoch, step=step, parts=parts)
-        probabilities = _probabilities(context, model, _sequences(test, embeddings, mean, scale), self.batch_size)
-        write_predictions(context.directory, test.table, test.table[self.target].to_numpy().astype("int64"), probabilities)
+        probabilities = _probabilities(context, model, _sequences(scored, embeddings, mean, scale), self.batch_size)
+        write_predictions(context.directory, scored, probabilities)
 
 
 def _sequences(units: Units, embeddings: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> list[torch.Tensor]:

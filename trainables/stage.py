@@ -156,10 +156,15 @@ def from_config(config: Mapping[str, Any]) -> Stage:
         for name, value in config.items()
         if name != "stage"
     }
-    return _stage_class(config["stage"])(**settings)
+    return stage_class(config["stage"])(**settings)
 
 
-def _stage_class(path: str) -> type[Stage]:
+def stage_class(path: str) -> type[Stage]:
+    """The class of a stage from its path ``module.Class``, as descriptions have it.
+
+    Raises:
+        UserError: This installation has no such stage.
+    """
     module_name, _, class_name = path.rpartition(".")
     # A description is data: it may choose among our stages and those the program has loaded, and import nothing else.
     if module_name not in sys.modules and module_name.split(".")[0] != "trainables":

@@ -1,116 +1,244 @@
-"""Splits: nobody is on both sides, both classes are on each, and a seed means one split."""
+"""Divisions: nobody is in two sets, every class is in each, and a seed means one division."""
+
+import math
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from trainables.errors import UserError
-from trainables.metrics import classification_scores
-from trainables.protocols import divide_by_speaker, split_by_speaker
+from trainables.metrics import classification_scores, write_predictions
+from trainables.protocols import Division, hold_out, split_by_speaker
+from trainables.tasks import TASKS
+from trainables.units import Units
 
 
-def units(healthy, depressed, sessions=2):
-    speakers = [(f"h{n}", 0) for n in range(healthy)] + [(f"d{n}", 1) for n in range(depressed)]
-    rows = [{"speaker": name, "depressed": label} for name, label in speakers for _ in range(sessions)]
-    return pd.DataFrame(rows)
+def units(labels_of_speaker, task="depression", split=""):
+    """Units of speakers s0, s1, ...: one unit for each of a speaker's labels."""
+    rows = [(f"s{n}", f"s{n}u{u}", label) for n, labels in enumerate(labels_of_speaker) for u, label in enumerate(labels)]
+    table = pd.DataFrame(rows, columns=["speaker", "unit", "label"]).assign(split=split)
+    truth = table["label"].to_numpy().astype("int64")
+    return Units(table, tuple(np.array([row]) for row in range(len(table))), truth, TASKS[task])
+
+
+def sessions(healthy, depressed, each=2):
+    return units([[0] * each] * healthy + [[1] * each] * depressed)
+
+
+def shuffled(whole, seed):
+    order = np.random.default_rng(seed).permutation(len(whole.truth))
+    table = whole.table.iloc[order].reset_index(drop=True)
+    return Units(table, tuple(whole.segments[row] for row in order), whole.truth[order], whole.task)
+
+
+def speakers(sets):
+    return {name: set(part.table["speaker"]) for name, part in sets.items()}
+
+
+def check_division(sets, whole, classes):
+    """Nobody in two sets, everybody in one, every class in each, each unit with its own truth and segments."""
+    found = speakers(sets)
+    assert sum(len(names) for names in found.values()) == len(set().union(*found.values())) == whole.table["speaker"].nunique()
+    segments_of = dict(zip(whole.table["unit"], whole.segments, strict=True))
+    for part in sets.values():
+        assert set(part.truth) == set(range(classes))
+        assert part.table["label"].tolist() == part.truth.tolist()
+        assert all(segments_of[unit] is segments for unit, segments in zip(part.table["unit"], part.segments, strict=True))
+
+
+# A task whose classes belong to speakers: stratified.
 
 
 @given(healthy=st.integers(4, 30), depressed=st.integers(4, 30), seed=st.integers(0, 1000))
-def test_no_speaker_is_on_both_sides_and_both_classes_are_on_each(healthy, depressed, seed):
-    table = units(healthy, depressed)
-    split = split_by_speaker(table, "depressed", 0.3, seed)
-    sides = {name: table[split == name] for name in ("train", "test")}
-    assert not set(sides["train"]["speaker"]) & set(sides["test"]["speaker"])
-    assert all(set(side["depressed"]) == {0, 1} for side in sides.values())
-    speakers = healthy + depressed
-    assert abs(sides["test"]["speaker"].nunique() - 0.3 * speakers) <= 1
+def test_no_speaker_is_on_both_sides_and_both_classes_have_the_same_share_of_each(healthy, depressed, seed):
+    whole = sessions(healthy, depressed)
+    sets = split_by_speaker(whole, 0.3, seed)
+    check_division(sets, whole, 2)
+    assert len(speakers(sets)["test"]) == math.ceil(0.3 * (healthy + depressed))
+    tested = sets["test"].table.groupby("speaker")["label"].first()
+    assert abs((tested == 1).sum() - 0.3 * depressed) <= 1.5
 
 
-def test_the_split_depends_on_the_seed_and_not_on_the_order_of_the_rows():
-    table = units(10, 10)
-    split = split_by_speaker(table, "depressed", 0.3, 0)
-    shuffled = table.sample(frac=1.0, random_state=1)
-    assert split_by_speaker(shuffled, "depressed", 0.3, 0).sort_index().tolist() == split.tolist()
-    assert split_by_speaker(table, "depressed", 0.3, 1).tolist() != split.tolist()
+def test_a_class_of_one_speaker_or_of_none_cannot_be_split():
+    with pytest.raises(UserError, match=r"at least 2 speakers of each class.*found 5 healthy, 1 depressed"):
+        split_by_speaker(sessions(5, 1), 0.3, 0)
+    with pytest.raises(UserError, match="found 0 healthy, 5 depressed"):
+        split_by_speaker(sessions(0, 5), 0.3, 0)
 
 
-def test_a_class_of_one_speaker_cannot_be_split():
-    with pytest.raises(UserError, match=r"at least 2 speakers of each class.*found 5 with depressed = 0, 1 with depressed = 1"):
-        split_by_speaker(units(5, 1), "depressed", 0.3, 0)
-
-
-def test_a_test_set_too_small_for_every_class_is_refused():
+def test_a_scored_set_too_small_for_every_class_is_refused():
     with pytest.raises(UserError, match=r"1 of 8 would be in the test set"):
-        split_by_speaker(units(4, 4), "depressed", 0.1, 0)
+        split_by_speaker(sessions(4, 4), 0.1, 0)
+    with pytest.raises(UserError, match=r"found 2 healthy, 30 depressed \(7 of 32 would be in the dev set"):
+        split_by_speaker(sessions(2, 30), 0.2, 0, scored="dev")
 
 
 def test_the_fewest_speakers_that_can_be_split_are_two_of_each_class():
-    table = units(2, 2)
-    split = split_by_speaker(table, "depressed", 0.3, 0)
-    assert all(set(table[split == name]["depressed"]) == {0, 1} for name in ("train", "test"))
+    whole = sessions(2, 2)
+    check_division(split_by_speaker(whole, 0.3, 0), whole, 2)
 
 
-SHARES = (0.7, 0.15, 0.15)
+# A task whose speakers have several classes: whole speakers are drawn.
+
+some_classes = st.lists(st.integers(0, 4), min_size=1, max_size=6)
+every_class = st.permutations(range(5))
 
 
-def utterances(labels_per_speaker):
-    rows = [(f"s{n}", label) for n, labels in enumerate(labels_per_speaker) for label in labels]
-    return pd.DataFrame(rows, columns=["speaker", "positive"])
-
-
-both_labels = st.permutations([0, 1, 1])
-any_labels = st.lists(st.integers(0, 1), min_size=1, max_size=4)
-
-
-@given(sure=st.lists(both_labels, min_size=3, max_size=12), more=st.lists(any_labels, max_size=12), seed=st.integers(0, 1000))
-def test_a_division_by_speaker_has_disjoint_speakers_and_both_labels_in_every_set(sure, more, seed):
+@given(sure=st.lists(every_class, min_size=2, max_size=10), more=st.lists(some_classes, max_size=10), seed=st.integers(0, 1000))
+def test_a_random_split_of_utterances_has_disjoint_speakers_and_every_class_on_both_sides(sure, more, seed):
     assume(len(sure) >= len(more))  # so that a thousand draws are enough
-    table = utterances(sure + more)
-    division = divide_by_speaker(table, table["positive"], SHARES, seed)
-    parts = {name: table[division == name] for name in ("train", "dev", "test")}
-    assert sum(part["speaker"].nunique() for part in parts.values()) == len(sure + more)
-    assert all(set(part["positive"]) == {0, 1} for part in parts.values())
+    whole = units(sure + more, "emotion5")
+    sets = split_by_speaker(whole, 0.3, seed)
+    check_division(sets, whole, 5)
+    assert len(speakers(sets)["test"]) == math.ceil(0.3 * len(sure + more))
+
+
+def test_utterances_that_cannot_be_split_are_refused_with_what_is_needed_and_found():
+    whole = units([[0, 1, 2, 3]] * 9 + [[4, 4]], "emotion5")
+    with pytest.raises(UserError, match=r"10 speakers .* 7 train and 3 test .* at least 2 .*9 of angry, .*, 1 of neutral: add"):
+        split_by_speaker(whole, 0.3, 0)
+
+
+def test_a_class_that_the_corpus_does_not_have_is_asked_of_no_set():
+    whole = units([[0, 1, 2, 4]] * 6, "emotion5")
+    for division in (Division(0), Division(0, split="corpus")):
+        assert all(set(part.truth) == {0, 1, 2, 4} for part in division.of(whole).values())
+
+
+# The corpus' own sets, and their stand-in by speaker.
+
+
+def corpus_sets(whole, seed=0):
+    return Division(seed, split="corpus").of(whole)
+
+
+@given(
+    sure=st.lists(st.permutations([0, 1, 1]), min_size=3, max_size=12),
+    more=st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=4), max_size=12),
+)
+def test_a_corpus_without_splits_is_divided_by_speaker_with_both_classes_in_every_set(sure, more):
+    assume(len(sure) >= len(more))
+    whole = units(sure + more, "sentiment")
+    sets = corpus_sets(whole)
+    assert list(sets) == ["train", "dev", "test"]
+    check_division(sets, whole, 2)
 
 
 @given(count=st.integers(3, 200))
-def test_a_divisions_sets_have_their_share_of_the_speakers_to_within_one_and_at_least_one(count):
-    table = utterances([[0, 1]] * count)
-    found = table.groupby(divide_by_speaker(table, table["positive"], SHARES, 0))["speaker"].nunique()
-    shares = pd.Series({"train": 0.7, "dev": 0.15, "test": 0.15})
-    assert found.min() >= 1
+def test_its_sets_have_their_share_of_the_speakers_to_within_one_and_at_least_one(count):
+    found = {name: len(names) for name, names in speakers(corpus_sets(units([[0, 1]] * count, "sentiment"))).items()}
+    assert min(found.values()) >= 1
     if count >= 7:  # below, the one speaker that dev and test must have is more than their share
-        assert (abs(found - shares * count) <= 1).all()
+        assert all(abs(found[name] - share * count) <= 1 for name, share in {"train": 0.7, "dev": 0.15, "test": 0.15}.items())
 
 
-@given(seed=st.integers(0, 1000), shuffle=st.integers(0, 1000))
-def test_a_division_depends_on_the_seed_and_not_on_the_order_of_the_rows(seed, shuffle):
-    table = utterances([[0, 1]] * 12)
-    division = divide_by_speaker(table, table["positive"], SHARES, seed)
-    shuffled = table.sample(frac=1.0, random_state=shuffle)
-    again = divide_by_speaker(shuffled, shuffled["positive"].astype(bool), SHARES, seed)
-    assert again.sort_index().tolist() == division.tolist()
-
-
-def test_seeds_give_different_divisions():
-    table = utterances([[0, 1]] * 12)
-    assert len({tuple(divide_by_speaker(table, table["positive"], SHARES, seed)) for seed in range(10)}) == 10
+def test_without_splits_the_speakers_places_are_the_same_for_every_seed():
+    whole = units([[0, 1]] * 12, "sentiment")
+    assert len({str(speakers(corpus_sets(whole, seed))) for seed in range(10)}) == 1
 
 
 def test_a_speakers_place_is_drawn_evenly():
-    table = utterances([[0, 1]] * 10)
-    drawn = np.array([divide_by_speaker(table, table["positive"], SHARES, seed) == "train" for seed in range(400)])
-    assert np.allclose(drawn.mean(axis=0), 0.7, atol=0.1)
+    whole = units([[0, 1]] * 10, "sentiment")
+    trained = [speakers(Division(seed).of(whole))["train"] for seed in range(400)]
+    assert all(abs(np.mean([f"s{n}" in names for names in trained]) - 0.7) < 0.1 for n in range(10))
 
 
-@pytest.mark.parametrize("labels", [[[0, 1]] * 2, [[0]] * 9 + [[1]] * 2, [[0]] * 5, []])
+@pytest.mark.parametrize("labels", [[[0, 1]] * 2, [[0]] * 9 + [[1]] * 2, [[0]] * 5])
 def test_a_corpus_that_cannot_be_divided_is_refused_with_what_is_needed_and_found(labels):
-    table = utterances(labels)
-    positives, negatives = (sum(label in speaker for speaker in labels) for label in (1, 0))
-    with pytest.raises(UserError, match=rf"3 with negative.*found {positives} and {negatives}, {len(labels)} speakers in all"):
-        divide_by_speaker(table, table["positive"], SHARES, 0)
+    negatives, positives = (sum(label in speaker for speaker in labels) for label in (0, 1))
+    told = rf"the {len(labels)} speakers.*at least 3 speakers.*{negatives} of negative, {positives} of positive"
+    with pytest.raises(UserError, match=told):
+        corpus_sets(units(labels, "sentiment"))
+
+
+def test_a_corpus_own_splits_are_kept_and_each_must_have_every_class():
+    whole = units([[0, 1]] * 6, "sentiment", split=["train"] * 8 + ["dev"] * 2 + ["test"] * 2)
+    assert speakers(corpus_sets(whole, seed=5)) == {"train": {"s0", "s1", "s2", "s3"}, "dev": {"s4"}, "test": {"s5"}}
+    without = whole.where(~((whole.table["split"] == "dev") & (whole.table["label"] == 1)).to_numpy())
+    with pytest.raises(UserError, match="dev split has no unit of class positive"):
+        corpus_sets(without)
+
+
+# A search: the test speakers are held out.
+
+
+def search(seed, scored_on="dev", holdout_seed=7):
+    dev_fraction = 0.3 if scored_on == "dev" else 0.0
+    return Division(seed, holdout_seed=holdout_seed, dev_fraction=dev_fraction, scored_on=scored_on)
+
+
+@settings(max_examples=50)
+@given(seed=st.integers(0, 1000), holdout_seed=st.integers(0, 1000), task=st.sampled_from(["depression", "sentiment"]))
+def test_training_development_and_test_speakers_are_disjoint_and_everybody_is_one_of_them(seed, holdout_seed, task):
+    whole = sessions(10, 12) if task == "depression" else units([[0, 1, 1]] * 22, task)
+    final = search(seed, "test", holdout_seed).of(whole)
+    check_division(final, whole, 2)
+    try:
+        developing = search(seed, "dev", holdout_seed).of(whole)
+    except UserError:
+        assume(False)  # chance has held out nearly all of a class
+    assert list(developing) == ["train", "dev"]
+    check_division(developing, final["train"], 2)
+    assert (len(speakers(final)["test"]), len(speakers(developing)["dev"])) == (math.ceil(0.3 * 22), math.ceil(0.3 * 15))
+
+
+def test_the_test_speakers_are_the_holdout_seeds_and_the_development_speakers_the_seeds():
+    whole = sessions(15, 15)
+    assert len({frozenset(speakers(search(seed, "test").of(whole))["test"]) for seed in range(8)}) == 1
+    assert len({frozenset(speakers(search(seed).of(whole))["dev"]) for seed in range(8)}) > 6
+    assert len({frozenset(speakers(search(0, "test", held).of(whole))["test"]) for held in range(8)}) > 6
+
+
+@given(seed=st.integers(0, 1000), flips=st.lists(st.booleans(), min_size=12, max_size=12))
+def test_who_is_held_out_does_not_follow_the_test_speakers_labels(seed, flips):
+    """Unlike a stratified draw: as long as both classes stay in it, the test set may say what it will."""
+    whole = sessions(20, 20, each=1)
+    tested = hold_out(whole, 0.3, seed)["test"].table["speaker"]
+    other = dict(zip(sorted(tested), flips, strict=True))
+    truth = np.array([1 - t if other.get(s) else t for s, t in zip(whole.table["speaker"], whole.truth, strict=True)])
+    relabelled = Units(whole.table, whole.segments, truth, whole.task)
+    assume(len(set(truth[whole.table["speaker"].isin(set(tested)).to_numpy()])) == 2)
+    assert set(hold_out(relabelled, 0.3, seed)["test"].table["speaker"]) == set(tested)
+
+
+@pytest.mark.parametrize(
+    ("contradiction", "told"),
+    [
+        ({"scored_on": "dev"}, "needs a holdout_seed"),
+        ({"scored_on": "dev", "dev_fraction": 0.3}, "found holdout_seed=None, dev_fraction=0.3"),
+        ({"scored_on": "dev", "holdout_seed": 0}, "a dev_fraction above 0"),
+        ({"dev_fraction": 0.3}, "of use with scored_on='dev' alone"),
+        ({"dev_fraction": 0.3, "holdout_seed": 1}, "of use with scored_on='dev' alone"),
+        ({"split": "corpus", "holdout_seed": 1}, "leave out holdout_seed"),
+    ],
+)
+def test_contradictory_settings_are_refused_with_what_to_do(contradiction, told):
+    with pytest.raises(ValueError, match=told):
+        Division(0, **contradiction)
+
+
+# All of them.
+
+DIVISIONS = {
+    "stratified": (lambda seed: Division(seed), sessions(10, 10)),
+    "drawn": (lambda seed: Division(seed), units([[0, 1, 2, 3, 4]] * 12, "emotion5")),
+    "search": (search, sessions(15, 15)),
+}
+
+
+@pytest.mark.parametrize("kind", DIVISIONS)
+def test_a_division_depends_on_the_seed_and_not_on_the_order_of_the_units(kind):
+    division, whole = DIVISIONS[kind]
+    for seed in range(5):
+        found = speakers(division(seed).of(whole))
+        assert found == speakers(division(seed).of(shuffled(whole, seed)))
+    assert len({str(sorted(speakers(division(seed).of(whole))["train"])) for seed in range(10)}) > 8
+
+
+# Scores and the file of predictions.
 
 
 def test_scores_are_scikit_learns_and_a_class_never_predicted_scores_zero():
@@ -119,3 +247,20 @@ def test_scores_are_scikit_learns_and_a_class_never_predicted_scores_zero():
     assert scores["f1_macro"] == pytest.approx((2 * 2 / 5 / (2 / 5 + 1) + 0) / 2)
     assert scores["f1_micro"] == pytest.approx(f1_score(truth, predicted, average="micro")) == pytest.approx(2 / 5)
     assert scores["uar"] == 0.5
+
+
+def test_the_file_of_predictions_has_every_class_probability_even_of_a_class_that_does_not_occur(tmp_path):
+    whole = units([[0, 1], [4, 1]], "emotion5")
+    probabilities = np.eye(5)[[0, 4, 4, 1]] * 0.6 + 0.08
+    scores = write_predictions(tmp_path, whole, probabilities)
+    written = pd.read_parquet(tmp_path / "predictions.parquet")
+    assert list(written.columns) == ["unit", "speaker", "truth", "predicted", "p0", "p1", "p2", "p3", "p4"]
+    assert (written["truth"].tolist(), written["predicted"].tolist()) == ([0, 1, 4, 1], [0, 4, 4, 1])
+    assert written[["p0", "p1", "p2", "p3", "p4"]].to_numpy() == pytest.approx(probabilities)
+    assert scores["f1_macro"] == pytest.approx((1 + 2 / 3 + 2 / 3) / 3), "over the three classes that occur"
+
+
+def test_outputs_that_are_not_finite_are_refused_instead_of_scored(tmp_path):
+    with pytest.raises(UserError, match="not finite; lower learning_rate"):
+        write_predictions(tmp_path, units([[0, 1]]), np.array([[0.5, 0.5], [np.nan, np.nan]]))
+    assert not (tmp_path / "predictions.parquet").exists()

@@ -14,7 +14,9 @@ from orchestrator.execution.job import StageFailed
 from orchestrator.execution.local import LocalExecutor
 from orchestrator.execution.setting import Setting
 from orchestrator.provenance import code_version
-from search_spaces.reclr_lambda import STUDY, mdd, mosei
+from search_spaces import reclr_iemocap, reclr_mosei
+from search_spaces._reclr import iemocap, mdd, mosei
+from search_spaces.reclr_lambda import STUDY
 from search_spaces.scale import find_scale
 from tests.tiny_corpora import write_tiny_corpora
 from trainables.chance import ChanceClassifier
@@ -23,9 +25,10 @@ from trainables.crnn import CrnnClassifier
 from trainables.emotion_reference import EmotionReference
 from trainables.log_mel_features import LogMelFeatures
 from trainables.metrics import classification_scores
-from trainables.protocols import split_by_speaker
+from trainables.protocols import Division, split_by_speaker
 from trainables.segment_embeddings import SegmentEmbeddings
 from trainables.session_classifier import SessionClassifier
+from trainables.tasks import TASKS
 from trainables.units import read_units
 
 SMOKE = find_scale("smoke")
@@ -38,7 +41,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def executor(home):
-    corpora = open_corpora(str(write_tiny_corpora(home / "corpora")), home, ["mdd", "mosei"])
+    corpora = open_corpora(str(write_tiny_corpora(home / "corpora")), home, ["mdd", "mosei", "iemocap"])
     return LocalExecutor(Setting(corpora=corpora, store=str(home / "store"), code=code_version()), lambda *call: None)
 
 
@@ -98,7 +101,7 @@ def test_a_segments_features_are_those_of_its_own_samples(executor):
         y=second, sr=16000, n_fft=512, hop_length=stage.hop, n_mels=stage.mels, fmin=50, fmax=8000, pad_mode="reflect"
     )
     expected = librosa.power_to_db(power, top_db=None).T[: stage.frames]
-    units = read_units(result(executor, stage), "depressed")
+    units = read_units(result(executor, stage), TASKS["depression"])
     row = units.segments[units.table["unit"].tolist().index("s03")][1]
     assert np.abs(features[row] - expected).max() < 0.05  # float16
 
@@ -145,11 +148,30 @@ def test_only_a_stage_that_trains_an_encoder_can_embed():
 def test_every_row_scores_the_same_test_speakers_for_a_seed_and_its_numbers_follow_from_its_predictions(executor, row):
     directory = result(executor, chain(row))
     predictions = pd.read_parquet(directory / "predictions.parquet")
-    units = read_units(result(executor, SMOKE.apply(mdd)), "depressed")
-    split = split_by_speaker(units.table, "depressed", 0.3, seed=0)
-    assert set(predictions["unit"]) == set(units.table["unit"][split == "test"])
+    units = read_units(result(executor, SMOKE.apply(mdd)), TASKS["depression"])
+    assert predictions["unit"].tolist() == split_by_speaker(units, 0.3, seed=0)["test"].table["unit"].tolist()
     scores = classification_scores(predictions["truth"].to_numpy(), predictions["predicted"].to_numpy())
     assert json.loads((directory / "metrics.json").read_text()) == scores
+
+
+@pytest.mark.parametrize("row", ["chance", "majority", "random", "simclr"])
+@pytest.mark.parametrize(
+    ("table", "features", "division"),
+    [
+        (reclr_iemocap.STUDY, iemocap, Division(0)),
+        (reclr_mosei.STUDY, mosei, Division(0, split="corpus")),
+    ],
+    ids=["Table 3", "Table 4"],
+)
+def test_every_row_of_the_emotion_tables_scores_the_same_test_speakers(executor, table, features, division, row):
+    stage = SMOKE.apply(table.chains[row](0))
+    predictions = pd.read_parquet(result(executor, stage) / "predictions.parquet")
+    sets = division.of(read_units(result(executor, SMOKE.apply(features)), TASKS[stage.task]))
+    assert predictions["unit"].tolist() == sets["test"].table["unit"].tolist()
+    assert not set(predictions["speaker"]) & set(sets["train"].table["speaker"])
+    assert [name for name in predictions if name[1:].isdigit()] == [
+        f"p{number}" for number in range(len(sets["test"].task.classes))
+    ]
 
 
 def test_a_session_classifier_learns_what_is_there_to_learn(executor):

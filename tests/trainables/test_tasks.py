@@ -1,0 +1,56 @@
+"""Tasks: which label is which class, which ones are left out, and what a features result gives for them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trainables.errors import UserError
+from trainables.tasks import TASKS
+from trainables.units import read_units
+
+
+def classes(task, labels):
+    names = TASKS[task].classes
+    return [None if (number := TASKS[task].class_of(label)) is None else names[number] for label in labels]
+
+
+def test_iemocaps_codes_and_plain_words_mean_the_same_five_emotions_and_excited_is_happy():
+    assert TASKS["emotion5"].classes == ("angry", "happy", "sad", "frustrated", "neutral")
+    codes = classes("emotion5", ["ang", "hap", "exc", "sad", "fru", "neu"])
+    assert codes == ["angry", "happy", "happy", "sad", "frustrated", "neutral"]
+    assert classes("emotion5", ["Anger", "happiness", "excited", "sadness", "frustration", " NEUTRAL "]) == codes
+
+
+def test_other_emotions_and_utterances_without_agreement_are_left_out():
+    assert classes("emotion5", ["sur", "fea", "oth", "dis", "xxx", "", "surprise"]) == [None] * 7
+
+
+def test_sentiment_is_the_scores_sign_and_zero_is_left_out():
+    assert classes("sentiment", [-3.0, -0.1, 0.0, 0.1, 3]) == ["negative", "negative", None, "positive", "positive"]
+
+
+def test_depression_is_the_diagnosis():
+    assert classes("depression", [0.0, 1.0, np.float64(1), np.int64(0)]) == ["healthy", "depressed", "depressed", "healthy"]
+
+
+def features(folder, **columns):
+    """Three units; the second has two segments, in the file before the first one's and in reverse order."""
+    table = pd.DataFrame({"unit": ["b", "b", "a", "c"], "position": [1, 0, 0, 0], "seconds": 5.0, "speaker": "s", "split": ""})
+    table.assign(**columns).to_parquet(folder / "segments.parquet", index=False)
+    return folder
+
+
+def test_units_of_a_class_keep_their_segments_in_time_order_and_the_others_are_left_out(tmp_path):
+    units = read_units(features(tmp_path, emotion=["hap", "hap", "xxx", "neu"]), TASKS["emotion5"])
+    assert units.table["unit"].tolist() == ["b", "c"]
+    assert [rows.tolist() for rows in units.segments] == [[1, 0], [3]]
+    assert (units.truth.tolist(), units.truth.dtype) == ([1, 4], np.int64)
+
+
+def test_a_corpus_without_the_label_or_with_none_of_the_classes_is_refused_with_what_it_has(tmp_path):
+    with pytest.raises(UserError, match=r"'emotion' is missing.*'position'"):
+        read_units(features(tmp_path), TASKS["emotion5"])
+    with pytest.raises(UserError, match="'depressed' is missing"):
+        read_units(features(tmp_path, depressed=[0, 0, np.nan, 1]), TASKS["depression"])
+    with pytest.raises(UserError, match=r"no emotion is one of angry, .*; found '', 'boredom': map"):
+        read_units(features(tmp_path, emotion=["boredom", "boredom", "", ""]), TASKS["emotion5"])
