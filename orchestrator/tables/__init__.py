@@ -1,4 +1,5 @@
-"""From the trials of a sweep to its table. Pure functions: the same trials give the same bytes.
+"""From a recorded sweep to its table. Pure functions: the same record gives the same bytes.
 
-``frame`` checks the trials and makes a tidy data frame of them, ``cells`` makes the table, ``render`` and ``figure`` show it.
+``faults`` judges the trials, ``cells`` makes the table, ``caption`` says what its numbers are; ``render`` shows it in every format
+and ``pictures`` draws it; ``files`` writes all of one table, ``index`` those of a whole store.
 """
