@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trainables.contrastive import ContrastiveBatch, MomentumContrast
 
 _REFERENCE_SETTINGS = {"top_k": 5, "centred_reference": True}
+_STATE = "training_state.pt"
 
 
 class ContrastivePretraining(Stage):
@@ -40,12 +41,17 @@ class ContrastivePretraining(Stage):
     - An epoch is a number of iterations, so batches come from an endless sequence of permutations of the corpus; what is left
       of one after its last whole batch is dropped, as a batch across two could hold a segment twice, as its own negative.
 
-    Result: ``encoder.safetensors`` and ``encoder.json`` (phi_q, section 2.2.3), ``metrics.json`` (the last step's numbers).
+    A search looks at a pretraining before its end (``stop_epoch``) and may give it up there. One that goes on begins at the state
+    where it was stopped (``resume``) and ends in the bytes of one that never stopped.
+
+    Result: ``encoder.safetensors`` and ``encoder.json`` (phi_q, section 2.2.3), ``metrics.json`` (the last step's numbers); with
+    ``stop_epoch`` also ``training_state.pt``, from which the same pretraining goes on.
     """
 
     label: ClassVar[str] = "contrastive pretraining"
     data_parallel: ClassVar[bool] = True
     provides_encoder: ClassVar[bool] = True
+    shortcuts: ClassVar[frozenset[str]] = frozenset({"resume"})
 
     features: LogMelFeatures
     reference: SegmentEmbeddings | None = None
@@ -81,6 +87,10 @@ class ContrastivePretraining(Stage):
     """bfloat16 autocast of the encoders; weights, scores and loss stay in float32."""
     seed: int = 0
     """Controls initialisation, batch order and masks."""
+    stop_epoch: int | None = Field(default=None, gt=0)
+    """Train only so many of ``epochs``; the learning rate's schedule stays that of all of them."""
+    resume: ContrastivePretraining | None = None
+    """The same pretraining stopped earlier, whose final state this one begins with."""
 
     @model_validator(mode="before")
     @classmethod
@@ -121,6 +131,29 @@ class ContrastivePretraining(Stage):
             if other:
                 raise ValueError(f"reference is of other segments than features: {', '.join(other)} differ; use the same")
         return self
+
+    @model_validator(mode="after")
+    def _fits_what_it_resumes(self) -> ContrastivePretraining:
+        if self.stop_epoch is not None and self.stop_epoch >= self.epochs:
+            raise ValueError(f"stop_epoch is {self.stop_epoch} of {self.epochs} epochs; give an earlier one, or leave it out")
+        if self.resume is not None:
+            route = ("stop_epoch", "resume")
+            other = [name for name, value in self if name not in route and value != getattr(self.resume, name)]
+            if other:
+                raise ValueError(f"resume is another pretraining: {', '.join(other)} differ; give the same one, stopped earlier")
+            if self.resume.stop_epoch is None or self.resume.stop_epoch >= self.last_epoch:
+                raise ValueError(f"resume stops at epoch {self.resume.last_epoch}, this stage at {self.last_epoch}: not earlier")
+        return self
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch after which this stage ends, counted from 1."""
+        return self.stop_epoch or self.epochs
+
+    def stopped(self, epoch: int, resume: ContrastivePretraining | None = None) -> ContrastivePretraining:
+        """The same pretraining, ended after so many epochs (all of them: not stopped at all)."""
+        chosen = {name: value for name, value in self if name in self.model_fields_set}
+        return ContrastivePretraining(**chosen | {"stop_epoch": epoch if epoch < self.epochs else None, "resume": resume})
 
     def validate_workers(self, num_workers: int) -> str | None:
         """Every worker must have the same number of segments, at least two."""
@@ -165,16 +198,22 @@ class ContrastivePretraining(Stage):
                 )
             return {"learning_rate": optimizer.param_groups[0]["lr"]}
 
-        train(
+        begin = None
+        if self.resume is not None:
+            begin = torch.load(context.result(self.resume) / _STATE, map_location="cpu", weights_only=True)
+        state = train(
             context,
             seed=self.seed,
-            steps=self.epochs * self.iterations_per_epoch,
+            steps=self.last_epoch * self.iterations_per_epoch,
             steps_per_epoch=self.iterations_per_epoch,
             step=remembering_step,
             parts={"learner": learner, "optimizer": optimizer},
             after_epoch=after_epoch,
+            begin=begin,
         )
         if context.rank == 0:
+            if self.stop_epoch is not None:
+                torch.save(state, context.directory / _STATE)
             save_encoder(context.directory, learner.query)
             metrics = {name: float(value) for name, value in last.items()}
             (context.directory / "metrics.json").write_text(json.dumps(metrics))

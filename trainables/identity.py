@@ -48,12 +48,14 @@ def identity_of(stage: Stage, digests: Mapping[str, str]) -> dict[str, Any]:
     missing = [role for role in stage.roles().values() if role not in digests]
     if missing:
         raise UserError(f"{type(stage).__name__} reads the corpus role {missing[0]!r}, which corpora.toml does not give")
+    settings = {name: value for name, value in sorted(stage.settings().items()) if name not in stage.shortcuts}
+    upstream = {name: above for name, above in sorted(stage.upstream().items()) if name not in stage.shortcuts}
     return {
         "stage": type(stage).__name__,
         "version": type(stage).version,
-        "settings": {name: _tagged(value, name) for name, value in sorted(stage.settings().items())},
+        "settings": {name: _tagged(value, name) for name, value in settings.items()},
         "corpora": {field: digests[role] for field, role in sorted(stage.roles().items())},
-        "upstream": {field: fingerprint(above, digests) for field, above in sorted(stage.upstream().items())},
+        "upstream": {field: fingerprint(above, digests) for field, above in upstream.items()},
     }
 
 

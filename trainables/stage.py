@@ -86,6 +86,7 @@ class Stage(BaseModel):
         data_parallel: Whether several workers can share the work.
         accelerated: Whether a GPU speeds it up; a stage that does not care should not hold one.
         provides_encoder: Whether the result holds an encoder (:mod:`trainables.models.weights`).
+        shortcuts: Fields with upstream stages that spare work and cannot change the result: no part of the identity.
         label: What the plan and MLflow call it.
     """
 
@@ -95,6 +96,7 @@ class Stage(BaseModel):
     data_parallel: ClassVar[bool] = False
     accelerated: ClassVar[bool] = True
     provides_encoder: ClassVar[bool] = False
+    shortcuts: ClassVar[frozenset[str]] = frozenset()
     label: ClassVar[str] = ""
 
     @abstractmethod

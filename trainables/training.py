@@ -67,24 +67,30 @@ def train(
     step: Callable[[int], Mapping[str, torch.Tensor]],
     parts: Mapping[str, Stateful],
     after_epoch: Callable[[int], Mapping[str, float]] | None = None,
-) -> None:
+    begin: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Run ``step(0) ... step(steps - 1)``, going on from the newest checkpoint.
 
     Args:
         context: The stage's context.
         seed: Seeds torch's global generators anew at every step (and differently on every rank), for dropout.
-        steps: Optimizer steps in all.
+        steps: Optimizer steps in all, those before ``begin`` included.
         steps_per_epoch: After so many steps the means of what ``step`` returned are reported, with the epoch as step number.
         step: Does one optimizer step; returns 0-d tensors, detached, on any device (no synchronisation is forced between reports).
         parts: What a checkpoint must hold besides the step.
         after_epoch: Called with the epoch (from 0) on every rank; what it returns is reported too.
+        begin: What ``train`` returned when the same training was stopped earlier, to go on from where there is no checkpoint.
+
+    Returns:
+        The state after the last step: what a checkpoint there would hold.
 
     Raises:
         StopRequested: The sweep is being stopped; the checkpoint is written.
     """
     sums: dict[str, torch.Tensor] = {}
-    start = 0
-    if (saved := context.load_checkpoint()) is not None:
+    first = begin["step"] if begin else 0
+    start = first
+    if (saved := context.load_checkpoint() or begin) is not None:
         start, sums = saved["step"], {name: value.to(context.device) for name, value in saved["sums"].items()}
         for name, part in parts.items():
             part.load_state_dict(saved["parts"][name])
@@ -99,10 +105,15 @@ def train(
             metrics.update(after_epoch(epoch) if after_epoch else {})
             context.report(metrics, epoch)
             sums = {}
-        context.tick(done / steps)
+        context.tick((done - first) / (steps - first))
         if done < steps and context.checkpoint_due():
-            states = {name: part.state_dict() for name, part in parts.items()}
-            context.save_checkpoint({"step": done, "sums": dict(sums), "parts": states})
+            context.save_checkpoint(_state(done, sums, parts))
+    return _state(steps, sums, parts)
+
+
+def _state(step: int, sums: Mapping[str, torch.Tensor], parts: Mapping[str, Stateful]) -> dict[str, Any]:
+    """Everything needed to go on after ``step`` steps."""
+    return {"step": step, "sums": dict(sums), "parts": {name: part.state_dict() for name, part in parts.items()}}
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torch.distributed as dist
 from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import nn
@@ -20,6 +21,7 @@ from trainables.contrastive import MomentumContrast
 from trainables.contrastive_pretraining import ContrastivePretraining
 from trainables.emotion_reference import EmotionReference
 from trainables.errors import UserError
+from trainables.identity import fingerprint
 from trainables.log_mel_features import LogMelFeatures
 from trainables.models.weights import load_encoder
 from trainables.segment_embeddings import SegmentEmbeddings
@@ -239,6 +241,79 @@ def test_an_interrupted_and_resumed_run_gives_the_same_bytes(tmp_path, upstream,
     assert resumed.reports[-1] == whole.reports[-1]
 
 
+# Stopped at an epoch, and gone on with from there.
+
+RUNGS = (stage().stopped(1), stage().stopped(2, stage().stopped(1)), stage().stopped(3, stage().stopped(2, stage().stopped(1))))
+
+
+def climb(directory, upstream, **changes):
+    """Run the stages of RUNGS one after the other; the last one's context."""
+    results = {FEATURES: upstream / "features", REFERENCE: upstream / "reference"}
+    directory.mkdir(exist_ok=True)
+    for number, rung in enumerate(RUNGS):
+        results[rung] = directory / str(number)
+        context = FakeContext(results[rung], results, **changes)
+        rung.run(context)
+        if context.world_size > 1:
+            dist.barrier()  # the next one starts when this one's result is whole
+    return context
+
+
+def test_gone_on_with_from_epoch_to_epoch_it_ends_in_the_bytes_of_one_that_never_stopped(tmp_path, upstream):
+    whole = run(stage(), tmp_path / "whole", upstream)
+    last = climb(tmp_path / "rungs", upstream)
+    for name in ("encoder.safetensors", "encoder.json", "metrics.json"):
+        assert (last.directory / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert last.reports == whole.reports[2:], "it trained the last epoch alone, at that epoch's learning rate"
+
+
+def test_interrupted_after_it_went_on_it_still_ends_in_the_same_bytes(tmp_path, upstream):
+    two_steps = {"iterations_per_epoch": 2, "epochs": 2}
+    first = stage(**two_steps).stopped(1)
+    last = stage(**two_steps).stopped(2, first)
+    results = {FEATURES: upstream / "features", REFERENCE: upstream / "reference", first: tmp_path / "first"}
+    whole = run(stage(**two_steps), tmp_path / "whole", upstream)
+    for which, name in ((first, "first"), (last, "last")):
+        with pytest.raises(StopRequested):
+            which.run(FakeContext(tmp_path / name, results, stop_after=1))
+        which.run(FakeContext(tmp_path / name, results))
+    assert (tmp_path / "last/encoder.safetensors").read_bytes() == (whole.directory / "encoder.safetensors").read_bytes()
+
+
+def test_stopped_earlier_it_is_the_same_training_up_to_there(tmp_path, upstream):
+    """Its schedule is not that of a shorter training."""
+    whole, stopped = run(stage(), tmp_path / "whole", upstream), run(stage().stopped(2), tmp_path / "stopped", upstream)
+    assert stopped.reports == whole.reports[:2]
+    assert stopped.reports != run(stage(epochs=2), tmp_path / "short", upstream).reports
+
+
+def test_stopped_at_its_last_epoch_it_is_not_stopped_at_all():
+    assert stage().stopped(3) == stage()
+    assert stage().stopped(3).last_epoch == 3
+    assert stage().stopped(1).last_epoch == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stop_epoch": 3}, "stop_epoch is 3 of 3 epochs"),
+        ({"resume": stage(seed=1).stopped(1)}, "resume is another pretraining: seed differ"),
+        ({"resume": stage().stopped(2), "stop_epoch": 1}, "resume stops at epoch 2, this stage at 1"),
+        ({"resume": stage()}, "resume stops at epoch 3, this stage at 3"),
+    ],
+)
+def test_what_it_goes_on_with_must_be_itself_and_stop_earlier(changes, message):
+    with pytest.raises(ValidationError, match=message):
+        stage(**changes)
+
+
+def test_how_it_got_there_is_no_part_of_its_identity_and_how_far_is():
+    digests = {"mdd": "m", "mosei": "e"}
+    assert fingerprint(RUNGS[2], digests) == fingerprint(stage(), digests)
+    assert fingerprint(RUNGS[1], digests) == fingerprint(stage().stopped(2), digests)
+    assert len({fingerprint(rung, digests) for rung in RUNGS}) == 3
+
+
 # The momentum encoder.
 
 
@@ -264,6 +339,7 @@ def pretrain_on_rank(rank, world_size, directory, upstream):
         context = context_for(directory / f"{objective}-{rank}", upstream, rank=rank, world_size=world_size)
         stage(objective).run(context)
         (context.directory / "reports.json").write_text(json.dumps(context.reports))
+    climb(directory / "rungs", upstream, rank=rank, world_size=world_size)
 
 
 @pytest.fixture(scope="module")
@@ -285,6 +361,11 @@ def test_two_workers_equal_one_with_the_whole_batch(tmp_path, upstream, two_rank
     assert expected.keys() == found.keys()
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_two_workers_go_on_from_epoch_to_epoch_as_if_they_had_never_stopped(two_ranks):
+    never, stopped = (two_ranks / name / "encoder.safetensors" for name in ("reclr-0", "rungs/2"))
+    assert stopped.read_bytes() == never.read_bytes()
 
 
 def test_rank_0_alone_writes_the_result(two_ranks):

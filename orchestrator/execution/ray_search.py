@@ -1,0 +1,175 @@
+"""A whole search on Ray: Optuna suggests, ASHA stops early, the store keeps the history.
+
+A trial is a class with one step per rung, so that Tune decides between steps alone: a trial that is stopped runs nothing. Every
+stage of it takes the way of any other, through the ledger into the store, so what was computed before a kill is there after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import ray
+from ray import tune
+
+from orchestrator.artifacts import ArtifactStore
+from orchestrator.execution.job import StageFailed
+from orchestrator.execution.ray_actors import NAMESPACE
+from orchestrator.execution.ray_drivers import DRIVER_FAILURES, DRIVER_RESOURCES, ChainRunner, WhenStopped
+from orchestrator.execution.ray_session import RaySession
+from orchestrator.execution.resources import ResourceRequest
+from orchestrator.search.asha import RefilledAsha
+from orchestrator.search.history import History, SearchTrial
+from orchestrator.search.plan import SearchPlan
+from orchestrator.search.sampler import ToldOptuna
+from search_spaces.scale import Scale
+from search_spaces.search import Search
+from trainables.errors import UserError
+from trainables.stage import Stage, StopRequested
+
+
+@dataclass(frozen=True)
+class SearchTask:
+    """What all drivers of a search get."""
+
+    search: Search
+    scale: Scale
+    seeds: tuple[int, ...]
+    runner: ChainRunner
+
+
+class SearchDriver(tune.Trainable):
+    """A trial's driver: one step for each rung, and one for the development score of all seeds.
+
+    Ends without an exception whatever its stages do: only the death of a process is for Tune to retry.
+    """
+
+    def setup(self, config: dict[str, Any], task: SearchTask) -> None:
+        """Begin with a trial."""
+        self._task, self._store = task, ArtifactStore(task.runner.setting.store)
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin with another trial."""
+        self._point = new_config["point"]
+        self._left = list(self._task.search.probes(self._point, self._task.scale).items())
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Climb to the next rung, or come to the end; what :class:`~orchestrator.search.sampler.ToldOptuna` understands."""
+        try:
+            if self._left:
+                epoch, probe = self._left.pop(0)
+                return {"epoch": epoch, "score": self._score(probe)}
+            stages = self._task.search.developments(self._point, self._task.scale, self._task.seeds)
+            return {"state": "complete", "score": fmean(map(self._score, stages)), "done": True}
+        except StopRequested:
+            return {"state": "stopped", "score": math.nan, "done": True}
+        except StageFailed as error:
+            return {"state": "failed", "score": math.nan, "story": str(error), "done": True}
+
+    def _score(self, stage: Stage) -> float:
+        """Run a chain; the score of its last stage."""
+        self._task.runner.finish(stage)
+        fingerprint = self._task.runner.setting.fingerprint(stage)
+        return float(self._store.read_json(fingerprint, "metrics.json")[self._task.search.metric])
+
+
+class RaySearch(RaySession):
+    """The trials that a search still lacks, on the cluster that this process is a driver of.
+
+    Args:
+        plan: The search as it stands.
+        request: Resources of the stages.
+        tracking_uri: MLflow's store or server.
+        artifacts: Where a local MLflow store keeps artifacts.
+    """
+
+    def __init__(self, plan: SearchPlan, request: ResourceRequest, tracking_uri: str, artifacts: Path | None) -> None:
+        super().__init__(plan.key, plan.setting.store, tracking_uri, artifacts)
+        self._plan, self._request = plan, request
+        self._history = History(ArtifactStore(plan.setting.store), plan.key)
+
+    def run(self) -> str:
+        """Run all missing trials; returns how the search ended: FINISHED or KILLED. What became of the trials is the history's to
+        tell (:meth:`~orchestrator.search.plan.SearchPlan.refreshed`).
+
+        Raises:
+            UserError: The same search is running on this cluster already.
+            RuntimeError: A trial's driver failed for good, which is a bug of ours or of Ray's.
+        """
+        with self.joined(), self._alone():
+            self.track("open_search", self._plan.record)
+            for trial in self._plan.told:
+                self._tell(trial)
+            errors = self._run_trials() if self._plan.missing else []
+        return self.outcome(errors)
+
+    def _run_trials(self) -> list[str]:
+        """Returns when every one has ended, with what went wrong in their drivers (stages apart)."""
+        plan, name = self._plan, f"{self._plan.search.name}-{self.name}"
+        setting = plan.setting.model_copy(update={"sweep": self.name})
+        runner = ChainRunner(setting, self._request, has_gpus=ray.cluster_resources().get("GPU", 0) > 0)
+        task = SearchTask(plan.search, plan.scale, plan.seeds, runner)
+        with ArtifactStore(setting.store).ray_folder(name) as storage:
+            tuner = tune.Tuner(
+                tune.with_resources(tune.with_parameters(SearchDriver, task=task), DRIVER_RESOURCES),
+                tune_config=tune.TuneConfig(
+                    search_alg=ToldOptuna(plan, self._remember),
+                    scheduler=RefilledAsha(plan.rungs, plan.told + plan.unfinished),
+                    num_samples=plan.missing,
+                    max_concurrent_trials=self._at_once(runner),
+                    reuse_actors=True,
+                    trial_name_creator=lambda trial: f"trial-{trial.config['number']:04d}",
+                    trial_dirname_creator=lambda trial: f"trial-{trial.config['number']:04d}",
+                ),
+                run_config=tune.RunConfig(
+                    name=name,
+                    storage_path=storage,
+                    failure_config=tune.FailureConfig(max_failures=DRIVER_FAILURES),
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # the store has all there is to keep
+                    stop=WhenStopped(self.stopped),
+                    verbose=0,
+                ),
+            )
+            return [str(error) for error in tuner.fit().errors]
+
+    def _at_once(self, runner: ChainRunner) -> int:
+        """Trials at a time: as many as pretrainings fit. One begun before there is room for it would be chosen knowing less."""
+        whole = self._plan.search.ladder(self._plan.search.paper, self._plan.scale)[-1]
+        need, there = self._request.need(whole, runner.has_gpus), ray.cluster_resources()
+        kinds = {"CPU": need.workers * need.cpus, "GPU": need.workers * need.gpus}
+        return max(1, int(min(there.get(kind, 0.0) // amount for kind, amount in kinds.items() if amount)))
+
+    def _remember(self, trial: SearchTrial) -> None:
+        """The history first: what MLflow lacks can be sent again."""
+        self._history.write(trial)
+        self._tell(trial)
+
+    def _tell(self, trial: SearchTrial) -> None:
+        self.track("point_told", trial.number, trial.point, trial.rungs, trial.value, trial.state)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two processes on one search would give two trials one number. The sign that one runs dies with it.
+
+        Raises:
+            UserError: Another process is running this search.
+        """
+        try:
+            sign = ray.remote(_Sign).options(name=f"search-{self._plan.key}", namespace=NAMESPACE, num_cpus=0).remote()
+        except ValueError:
+            raise UserError(f"search {self._plan.search.name!r} runs on this cluster already; wait for it, or stop it") from None
+        try:
+            yield
+        finally:
+            ray.kill(sign)
+
+
+class _Sign:
+    """That a search is running."""

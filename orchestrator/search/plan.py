@@ -1,0 +1,207 @@
+"""From a search to what is left of it to do: its trials told and untold, its best point, and the one look at the test split."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+
+from orchestrator.artifacts import ArtifactStore
+from orchestrator.execution.setting import Setting
+from orchestrator.plan import Redo
+from orchestrator.records import SearchRecord
+from orchestrator.search.history import History, SearchTrial, TestOpened
+from search_spaces.scale import Scale
+from search_spaces.search import Search
+from search_spaces.study import Study
+from trainables.errors import UserError
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """A search as it stands.
+
+    Attributes:
+        search: What is searched.
+        scale: How large.
+        seeds: Over which the development score is averaged, and later the test score.
+        setting: What all its jobs have in common.
+        trials: How many trials are asked for in all.
+        search_seed: Decides which points are drawn.
+        told: The trials that have come to an end.
+        unfinished: Those that were begun; they go first.
+        opened: Whether and with what the test split was opened.
+    """
+
+    search: Search
+    scale: Scale
+    seeds: tuple[int, ...]
+    setting: Setting
+    trials: int
+    search_seed: int = 0
+    told: tuple[SearchTrial, ...] = ()
+    unfinished: tuple[SearchTrial, ...] = ()
+    opened: TestOpened | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """Identity of what is searched, 12 hexadecimal digits: the space, the rungs, the seeds, and every stage at the paper's
+        point with its corpora. The number of trials is no part of it, so that a search can be made longer.
+        """
+        stages = self.search.stages(self.search.paper, self.scale, self.seeds)
+        question = {
+            "search": self.search.name,
+            "space": {name: repr(kind) for name, kind in self.search.space.items()},
+            "metric": self.search.metric,
+            "rungs": self.rungs,
+            "seeds": self.seeds,
+            "search_seed": self.search_seed,
+            "stages": [self.setting.fingerprint(stage) for stage in stages],
+        }
+        return hashlib.sha256(json.dumps(question).encode()).hexdigest()[:12]
+
+    @cached_property
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs after which a trial is probed."""
+        return self.search.rung_epochs(self.scale)
+
+    @property
+    def missing(self) -> int:
+        """How many trials are still to be told."""
+        return 0 if self.opened else max(0, self.trials - len(self.told))
+
+    @property
+    def best(self) -> SearchTrial:
+        """The complete trial of highest value; the first of equals.
+
+        Raises:
+            UserError: No trial is complete.
+        """
+        complete = [trial for trial in self.told if trial.state == "complete"]
+        if not complete:
+            failed = next((trial for trial in self.told if trial.state == "failed"), None)
+            why = f"; trial {failed.number} failed:\n{failed.story}" if failed else ""
+            raise UserError(f"none of the {len(self.told)} trials of search {self.search.name!r} came to its end{why}")
+        return max(complete, key=lambda trial: (trial.value, -trial.number))
+
+    @property
+    def record(self) -> SearchRecord:
+        """What MLflow keeps of the search."""
+        return SearchRecord(
+            study=self.search.name,
+            key=self.key,
+            title=self.search.title,
+            source=self.search.source,
+            scale=self.scale.name,
+            seeds=self.seeds,
+            trials=self.trials,
+        )
+
+    def refreshed(self) -> SearchPlan:
+        """The same search as the store's history has it now."""
+        history = History(ArtifactStore(self.setting.store), self.key)
+        trials = history.trials()
+        return replace(
+            self,
+            told=tuple(trial for trial in trials if trial.told),
+            unfinished=tuple(trial for trial in trials if not trial.told),
+            opened=history.opened(),
+        )
+
+    def open_test(self) -> Study:
+        """Write down that the test split is opened now, with the best point, and give the table to be made on it.
+
+        Whoever opens it again gets the same table: the best point is that of the first time.
+
+        Raises:
+            UserError: Trials are still to be told, or none is complete.
+        """
+        if self.opened:
+            return self.search.study(self.opened.best.point)
+        if self.missing:
+            raise UserError(f"{self.missing} of {self.trials} trials are not told yet; the test split stays closed until they are")
+        history = History(ArtifactStore(self.setting.store), self.key)
+        history.write_opened(
+            TestOpened(
+                search=self.search.name,
+                time=datetime.now(UTC).isoformat(timespec="seconds"),
+                trials=len(self.told),
+                best=self.best,
+                earlier=history.opened_by_others(self.search.name),
+            )
+        )
+        return self.search.study(self.best.point)
+
+
+def plan_search(
+    search: Search,
+    scale: Scale,
+    seeds: tuple[int, ...],
+    setting: Setting,
+    trials: int | None = None,
+    search_seed: int = 0,
+    redo: Redo = Redo.cached,
+) -> SearchPlan:
+    """See where a search stands. Changes nothing.
+
+    Args:
+        search: What is searched.
+        scale: How large.
+        seeds: Over which scores are averaged.
+        setting: What all its jobs have in common.
+        trials: How many trials are wanted in all; None: the scale's number.
+        search_seed: Decides which points are drawn.
+        redo: ``retry`` counts failed trials as unfinished; ``force`` is refused, as a search's history cannot be undone.
+
+    Raises:
+        UserError: More trials are wanted after the test split was opened, or results are to be forced, or may not be computed.
+    """
+    wanted = trials or search.trials[scale.name]
+    plan = SearchPlan(search, scale, seeds, setting, wanted, search_seed).refreshed()
+    if redo is Redo.force:
+        raise UserError(
+            f"--redo force: each trial of search {search.name!r} was chosen by the results of those before; begin another one "
+            f"with --search-seed, or leave --redo out"
+        )
+    if plan.opened and trials is not None and trials > plan.opened.trials:
+        raise UserError(
+            f"--trials {trials}: the test split was opened at {plan.opened.time} after {plan.opened.trials} trials of this search; "
+            f"further ones would be chosen knowing it. Leave --trials out for its table. Another search is possible "
+            f"(--search-seed); its record will say that the test split had been opened before"
+        )
+    if redo is Redo.retry and not plan.opened:
+        failed = tuple(trial for trial in plan.told if trial.state == "failed")
+        again = tuple(trial.model_copy(update={"state": "running", "story": None}) for trial in failed)
+        unfinished = tuple(sorted(plan.unfinished + again, key=lambda trial: trial.number))
+        plan = replace(plan, told=tuple(trial for trial in plan.told if trial not in failed), unfinished=unfinished)
+    if redo is Redo.read_only and plan.missing:
+        raise UserError(f"{plan.missing} of {plan.trials} trials are not told yet and --redo read-only computes nothing")
+    return plan
+
+
+def prepare_search(plan: SearchPlan, redo: Redo) -> None:
+    """Make the store what the plan says it is: with ``retry``, forget the failures of the trials that go again."""
+    store = ArtifactStore(plan.setting.store)
+    history = History(store, plan.key)
+    for trial in plan.unfinished if redo is Redo.retry else ():
+        for stage in plan.search.stages(trial.point, plan.scale, plan.seeds):
+            store.clear_failure(plan.setting.fingerprint(stage))
+        history.write(trial)
+
+
+def search_sentence(plan: SearchPlan) -> str:
+    """What the search comes to, and where it stands."""
+    states = Counter(trial.state for trial in plan.told)
+    done = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none"
+    rungs = ", ".join(map(str, plan.rungs))
+    sentence = (
+        f"{plan.trials} trials over {len(plan.search.space)} settings, probed after epochs {rungs}, valued by the mean of "
+        f"{plan.search.metric} over {len(plan.seeds)} seeds on the development split. Told: {done}; unfinished: "
+        f"{len(plan.unfinished)}; to run: {plan.missing}."
+    )
+    if plan.opened:
+        return f"{sentence} The test split was opened at {plan.opened.time}, after {plan.opened.trials} trials."
+    return f"{sentence} The test split is closed until all are told."
