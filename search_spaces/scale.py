@@ -49,6 +49,7 @@ _DEMO = {
         "momentum": 0.99,  # the key encoder has 120 steps to follow the query encoder, not 400,000
         "precision": "float32",
     },
+    "EmotionClassifier": {"width": 8, "epochs": 12, "batch_size": 32, "learning_rate": 1e-3, "precision": "float32"},
     "SessionClassifier": {"hidden_size": 32, "epochs": 30},
     "CrnnClassifier": {
         "width": 8,
@@ -65,6 +66,7 @@ _SMOKE = {
     "LogMelFeatures": {"hop": 800, "mels": 16},
     "EmotionReference": {"width": 1, "epochs": 1, "batch_size": 64, "precision": "float32"},
     "ContrastivePretraining": {"width": 1, "batch_size": 16, "epochs": 2, "iterations_per_epoch": 2, "precision": "float32"},
+    "EmotionClassifier": {"width": 1, "epochs": 1, "batch_size": 64, "precision": "float32"},
     "SessionClassifier": {"hidden_size": 4, "epochs": 1},
     "CrnnClassifier": {"width": 1, "hidden_size": 4, "segments_per_session": 2, "epochs": 1, "precision": "float32"},
 }

@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import ModuleType
 
 import search_spaces
+from search_spaces.scale import SCALES, Scale
 from search_spaces.table import Row, TableSpec
 from trainables.errors import UserError
 from trainables.stage import Stage
@@ -40,10 +42,24 @@ class Study:
         """The name on the command line."""
         return self.table.study
 
+    @property
+    def title(self) -> str:
+        """What the table shows."""
+        return self.table.title
+
+    @property
+    def source(self) -> str:
+        """The paper and its table."""
+        return self.table.source
+
+    def kinds(self, scale: Scale) -> Iterator[Stage]:
+        """Every kind of stage that the study runs, at one seed."""
+        for chain in self.chains.values():
+            yield from scale.apply(chain(0)).chain()
+
     def roles(self) -> tuple[str, ...]:
         """The corpus roles that the study needs."""
-        stages = [stage for chain in self.chains.values() for stage in chain(0).chain()]
-        return tuple(sorted({role for stage in stages for role in stage.roles().values()}))
+        return tuple(sorted({role for stage in self.kinds(SCALES["paper"]) for role in stage.roles().values()}))
 
 
 def study(table: TableSpec, rows: list[tuple[Row, Chain]], protocol: str) -> Study:
@@ -54,14 +70,14 @@ def study(table: TableSpec, rows: list[tuple[Row, Chain]], protocol: str) -> Stu
 
 
 def study_names() -> list[str]:
-    """Names of all studies: the modules of this package that define ``STUDY``."""
-    helpers = {"study", "table", "scale"}
+    """Names of all studies and searches: the modules of this package that define ``STUDY`` or ``SEARCH``."""
+    helpers = {"study", "table", "scale", "search"}
     names = (module.name for module in pkgutil.iter_modules(search_spaces.__path__))
     return sorted(name for name in names if name not in helpers and not name.startswith("_"))
 
 
-def load_study(name: str) -> Study:
-    """The study of this name.
+def study_module(name: str) -> ModuleType:
+    """The file of a study or of a search.
 
     Raises:
         UserError: There is none; the message names those that there are.
@@ -71,4 +87,17 @@ def load_study(name: str) -> Study:
         close = difflib.get_close_matches(name, names, n=1)
         hint = f"Did you mean {close[0]!r}? " if close else ""
         raise UserError(f"there is no study {name!r}. {hint}The studies are: {', '.join(names)}")
-    return importlib.import_module(f"search_spaces.{name}").STUDY
+    return importlib.import_module(f"search_spaces.{name}")
+
+
+def load_study(name: str, curve: bool = False) -> Study:
+    """The study of this name, or its curve: the same question with many values of its parameter, if it has one.
+
+    Raises:
+        UserError: There is none; the message names those that there are.
+    """
+    module = study_module(name)
+    if curve and not hasattr(module, "CURVE"):
+        having = [other for other in study_names() if hasattr(study_module(other), "CURVE")]
+        raise UserError(f"study {name!r} has no curve; leave out --curve, or choose one of: {', '.join(having)}")
+    return module.CURVE if curve else module.STUDY

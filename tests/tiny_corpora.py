@@ -12,15 +12,18 @@ RATE = 16000
 
 
 def write_tiny_corpora(folder: Path) -> Path:
-    """Write an ``mdd`` of 12 sessions and a ``mosei`` of 36 utterances; returns the path of their corpora.toml."""
+    """Write an ``mdd`` of 12 sessions, a ``mosei`` of 36 utterances and an ``iemocap`` of 60; returns their corpora.toml."""
     rng = np.random.default_rng(0)
-    (folder / "mdd").mkdir(parents=True)
-    (folder / "mosei").mkdir()
+    for role in ("mdd", "mosei", "iemocap"):
+        (folder / role).mkdir(parents=True)
     sessions = [_session(folder / "mdd", number, rng) for number in range(12)]
     pd.DataFrame([row for rows in sessions for row in rows]).to_csv(folder / "mdd" / "metadata.csv", index=False)
     utterances = [_utterance(folder / "mosei", number, rng) for number in range(36)]
     pd.DataFrame(utterances).to_csv(folder / "mosei" / "metadata.csv", index=False)
-    (folder / "corpora.toml").write_text('[mdd]\nroot = "mdd"\n\n[mosei]\nroot = "mosei"\n')
+    emotional = [_emotional(folder / "iemocap", number, rng) for number in range(60)]
+    pd.DataFrame(emotional).to_csv(folder / "iemocap" / "metadata.csv", index=False)
+    roles = ("mdd", "mosei", "iemocap")
+    (folder / "corpora.toml").write_text("".join(f'[{role}]\nroot = "{role}"\n\n' for role in roles))
     return folder / "corpora.toml"
 
 
@@ -55,3 +58,11 @@ def _utterance(folder: Path, number: int, rng: np.random.Generator) -> dict:
     name = f"u{number:02d}.wav"
     soundfile.write(folder / name, _sound(rng, rng.uniform(1, 6), 900 if positive else 300), RATE)
     return {"file_name": name, "speaker": f"v{speaker:02d}", "sentiment": 1.5 if positive else -1.5, "split": split}
+
+
+def _emotional(folder: Path, number: int, rng: np.random.Generator) -> dict:
+    """One of six utterances of one of ten speakers, each in another emotion; the last is left out of the five classes."""
+    tones = {"ang": 1500, "exc": 1200, "sad": 200, "fru": 600, "neu": 400, "xxx": 800}
+    emotion, name = list(tones)[number % 6], f"e{number:02d}.wav"
+    soundfile.write(folder / name, _sound(rng, rng.uniform(1, 3), tones[emotion]), RATE)
+    return {"file_name": name, "speaker": f"Ses{number // 6:02d}", "emotion": emotion}
