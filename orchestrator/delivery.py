@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestrator.artifacts import ArtifactStore
-from orchestrator.records import Scalar, StageRecord, TrialRecord
-from trainables.stage import Stage
+from orchestrator.provenance import dirty_files, stage_code
+from orchestrator.records import RecordedSweep, Scalar, StageRecord, TrialRecord
+from trainables.errors import UserError
+from trainables.stage import Stage, stage_class
 
 Call = Callable[..., Any]
 """Calls a method of the tracker by name, here or in its actor."""
@@ -38,11 +40,46 @@ def deliver_trial(call: Call, trial: TrialRecord, store: ArtifactStore) -> dict[
     metrics = store.read_json(trial.fingerprint, "metrics.json")
     done = [name for name in trial.stages if store.is_done(name)]  # what is upstream of a finished stage may have been cleared away
     codes: dict[str, set[str]] = {}
+    dirty: set[str] = set()
     for name in done:
-        codes.setdefault(name.partition("/")[0], set()).add(store.read_json(name, "provenance.json")["code"])
+        provenance = store.read_json(name, "provenance.json")
+        codes.setdefault(name.partition("/")[0], set()).add(provenance["code"])
+        if provenance.get("dirty") and not _committed_since(store.read_json(name, "config.json"), provenance["code"]):
+            dirty.update(provenance["dirty"])
     code = {stage: "+".join(sorted(digests)) for stage, digests in codes.items()}
-    call("trial_ended", trial.model_copy(update={"code": code}), "FINISHED", metrics)
+    call("trial_ended", trial.model_copy(update={"code": code, "dirty": tuple(sorted(dirty))}), "FINISHED", metrics)
     return metrics
+
+
+def deliver_statistics(call: Call, recorded: RecordedSweep, store: ArtifactStore) -> None:
+    """Compute the statistics of every row from the predictions of its finished trials, and write them on the cell runs.
+
+    Raises:
+        UserError: A metric is not finite, or predictions are not those of their trial.
+    """
+    import pandas as pd
+
+    from orchestrator.statistics import table_statistics
+
+    twins = any(corpus.twin for corpus in recorded.sweep.corpora.values())
+    cells = table_statistics(
+        recorded.sweep.table,
+        recorded.trials,
+        lambda fingerprint: pd.read_parquet(store.path(fingerprint) / "predictions.parquet"),
+        with_published=not twins,  # a twin's numbers are never comparable to a paper's
+    )
+    rows: dict[str, dict[str, float]] = {}
+    for (row, metric), statistics in cells.items():
+        rows.setdefault(row, {}).update(statistics.as_metrics(metric))
+    call("write_statistics", rows)
+
+
+def _committed_since(config: Mapping[str, Any], code: str) -> bool:
+    """Whether the code that computed a result is that of the checkout, in which everything is committed by now."""
+    try:
+        return not dirty_files() and stage_code(stage_class(config["stage"])) == code
+    except UserError:
+        return False  # this version of the program has no such stage
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
@@ -52,5 +89,5 @@ def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{name}.")
         else:
-            flat[f"{prefix}{name}"] = value
+            flat[f"{prefix}{name}"] = ", ".join(value) if isinstance(value, list) else value
     return flat

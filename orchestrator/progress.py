@@ -21,8 +21,40 @@ Running = Mapping[str, tuple[float, float]]
 """Fraction done and seconds so far of each running stage, by fingerprint."""
 
 
+@contextlib.contextmanager
+def live(console: Console, picture: Callable[[], Group], log: Path) -> Iterator[None]:
+    """Draw a picture every half second while the block runs, from a thread of its own.
+
+    Args:
+        console: Where to draw.
+        picture: Makes one frame.
+        log: What Ray and other libraries print meanwhile goes to this file.
+    """
+    ended = threading.Event()
+
+    def redraw(display: Live) -> None:
+        while not ended.wait(_REFRESH_SECONDS):
+            with contextlib.suppress(OSError):  # a picture is never worth a sweep: the store may be away for a moment
+                display.update(picture(), refresh=console.is_terminal)
+
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(log.open("a"))
+        display = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
+        stack.enter_context(display)
+        stack.enter_context(contextlib.redirect_stdout(stream))
+        stack.enter_context(contextlib.redirect_stderr(stream))
+        thread = threading.Thread(target=redraw, args=(display,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            picture()  # announces what ended since the last frame
+
+
 class SweepDisplay:
-    """Draws the sweep every half second from a thread of its own.
+    """Draws the sweep.
 
     Args:
         plan: What is being run.
@@ -37,30 +69,9 @@ class SweepDisplay:
         self._seconds: dict[str, float] = {}
         self._named: dict[str, str] = {}
 
-    @contextlib.contextmanager
-    def shown(self, log: Path) -> Iterator[None]:
-        """Draw while the block runs; what Ray and other libraries print meanwhile goes to the file ``log``."""
-        ended = threading.Event()
-
-        def redraw(live: Live) -> None:
-            while not ended.wait(_REFRESH_SECONDS):
-                with contextlib.suppress(OSError):  # a picture is never worth a sweep: the store may be away for a moment
-                    live.update(self.picture(), refresh=self._console.is_terminal)
-
-        with contextlib.ExitStack() as stack:
-            stream = stack.enter_context(log.open("a"))
-            live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
-            stack.enter_context(live)
-            stack.enter_context(contextlib.redirect_stdout(stream))
-            stack.enter_context(contextlib.redirect_stderr(stream))
-            thread = threading.Thread(target=redraw, args=(live,), daemon=True)
-            thread.start()
-            try:
-                yield
-            finally:
-                ended.set()
-                thread.join()
-                self.picture()  # announces what ended since the last frame
+    def shown(self, log: Path) -> contextlib.AbstractContextManager[None]:
+        """Draw while the block runs; see :func:`live`."""
+        return live(self._console, self.picture, log)
 
     def picture(self) -> Group:
         """One frame; stages that have ended since the last one are announced above it, once."""

@@ -71,17 +71,27 @@ def _source(module: str, root: Path) -> Path:
 
 @cache
 def git_commit() -> str:
-    """Commit of the checkout that the program runs from, with ``-dirty`` if files differ from it; 'none' outside a checkout."""
-    root = Path(__file__).resolve().parent.parent
+    """Commit of the checkout that the program runs from; 'none' outside a checkout."""
+    return _git("rev-parse", "--short=12", "HEAD").strip() or "none"
 
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(root), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
+@cache
+def dirty_files() -> tuple[str, ...]:
+    """Source files of ours that no commit holds as they are now; none outside a checkout.
+
+    ``search_spaces`` is exempt: what a study asks is in the identity of every stage, and a table records its own rows.
+    """
+    lines = _git("status", "--porcelain", "--untracked-files=all", "--", "trainables", "orchestrator").splitlines()
+    return tuple(sorted(line[3:] for line in lines if line.endswith(".py")))
+
+
+def _git(*arguments: str) -> str:
+    """What git says of the checkout; nothing where there is none."""
+    command = ["git", "-C", str(Path(__file__).resolve().parent.parent), *arguments]
     try:
-        return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if git("status", "--porcelain") else "")
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
     except (OSError, subprocess.SubprocessError):
-        return "none"
+        return ""
 
 
 def describe_run(job: StageJob, stage: Stage, device: torch.device, world_size: int, wall: float, cpu: float) -> dict[str, Any]:
@@ -101,6 +111,7 @@ def describe_run(job: StageJob, stage: Stage, device: torch.device, world_size: 
     return {
         "code": stage_code(type(stage)),
         "commit": git_commit(),
+        "dirty": list(dirty_files()),
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES if _installed(name)},
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",

@@ -18,6 +18,9 @@ def sweep(
     study: Annotated[str | None, typer.Argument(help="The study, e.g. reclr_lambda; --list shows all.")] = None,
     list_studies: Annotated[bool, typer.Option("--list", help="Show all studies and stop.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, run nothing.")] = False,
+    curve: Annotated[
+        bool, typer.Option("--curve", help="Instead of the table: many values of its parameter, with a plot (reclr_lambda).")
+    ] = False,
     corpora: Annotated[str, typer.Option(help="'demo' for synthetic twins, or a corpora.toml.")] = "demo",
     scale: Annotated[
         str, typer.Option(help="'demo' (a laptop), 'paper' (the published settings), 'smoke' (seconds, learns nothing).")
@@ -25,6 +28,8 @@ def sweep(
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Number of seeds; by default 3 at demo scale, 10 at the paper's.")
     ] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Of a search: number of trials; by default 8 at demo scale.")] = None,
+    search_seed: Annotated[int, typer.Option(min=0, help="Of a search: decides which points are drawn.")] = 0,
     redo: Annotated[
         Redo,
         typer.Option(help="What to do again: nothing (cached), failed stages (retry), all (force); read-only computes nothing."),
@@ -49,14 +54,18 @@ def sweep(
         return
     if study is None:
         raise typer.BadParameter("give the name of a study; --list shows all", param_hint="STUDY")
-    from orchestrator.conductor import Options, conduct
+    from orchestrator.checks import Options
+    from orchestrator.conductor import conduct
     from orchestrator.execution.resources import ResourceRequest
 
     options = Options(
         study=study,
+        curve=curve,
         corpora=corpora,
         scale=scale,
         seeds=seeds,
+        trials=trials,
+        search_seed=search_seed,
         redo=redo,
         request=ResourceRequest(workers, cpus_per_worker, gpus_per_worker),
         address=address,
@@ -70,12 +79,13 @@ def sweep(
 def _list() -> None:
     from rich.table import Table
 
+    from search_spaces.search import find_search
     from search_spaces.study import load_study, study_names
 
-    table = Table("study", "table", "title", "corpora", box=None, padding=(0, 2))
+    table = Table("study", "source", "title", "corpora", box=None, padding=(0, 2))
     for name in study_names():
-        found = load_study(name)
-        table.add_row(name, found.table.source, found.table.title, ", ".join(found.roles()))
+        found = find_search(name) or load_study(name)
+        table.add_row(name, found.source, found.title, ", ".join(found.roles()))
     console.print(table)
 
 

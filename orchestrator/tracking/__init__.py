@@ -10,8 +10,8 @@ and a killed sweep finds its runs. Ids, settings and numbers are logged; never a
 ``store`` alone imports mlflow, and only when a store is opened.
 """
 
-from orchestrator.tracking.reading import read_trials, study_page
+from orchestrator.tracking.reading import read_sweep, studies, study_page
 from orchestrator.tracking.store import default_artifacts, default_uri
 from orchestrator.tracking.tracker import Tracker
 
-__all__ = ["Tracker", "default_artifacts", "default_uri", "read_trials", "study_page"]
+__all__ = ["Tracker", "default_artifacts", "default_uri", "read_sweep", "studies", "study_page"]

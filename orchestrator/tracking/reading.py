@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from orchestrator.records import SweepRecord, TrialResult
+from orchestrator.records import RecordedSweep, SweepRecord, TrialResult, sweep_command
 from orchestrator.tracking.store import (
     RUNS_PAGE,
     TAG_LENGTH,
     Store,
     equals,
     is_failure_of_mlflow,
+    page,
     parts,
     reason_of,
     sqlite_file,
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from orchestrator.tracking.store import Run
 
 
-def read_trials(uri: str, study: str, sweep_key: str | None = None) -> tuple[SweepRecord, list[TrialResult]]:
-    """A sweep (the most lately run one unless its key is given) and every trial of it, whatever its status.
+def read_sweep(uri: str, study: str, sweep_key: str | None = None) -> RecordedSweep:
+    """A sweep (the most lately run one unless its key is given) with its trials, whatever their status, and its rows' statistics.
 
     Raises:
         UserError: The store cannot be read; it has no such sweep (the studies found are named); or another version of this program
@@ -47,15 +48,28 @@ def read_trials(uri: str, study: str, sweep_key: str | None = None) -> tuple[Swe
     except ValidationError as error:
         raise UserError(
             f"the sweep {chosen.info.run_name!r} of MLflow at {store.uri} was recorded by another version of this program "
-            f"({error.error_count()} fields differ); run `python -m orchestrator.sweep {study}` again to record it anew"
+            f"({error.error_count()} fields differ); run `{sweep_command(study)}` again to record it anew"
         ) from error
-    runs = store.search(experiment, f"{equals('sweep', sweep.key)} and tags.kind = 'trial'")
-    return sweep, [trial_result(run) for run in runs]
+    runs = store.search(experiment, equals("sweep", sweep.key))
+    cells = {run.data.tags["row"]: run for run in runs if run.data.tags["kind"] == "cell"}
+    return RecordedSweep(
+        sweep=sweep,
+        trials=tuple(trial_result(run) for run in runs if run.data.tags["kind"] == "trial"),
+        cells={row: run.data.metrics for row, run in cells.items()},
+        links={row: page(uri, f"#/experiments/{experiment}/runs/{run.info.run_id}") for row, run in {**cells, "": chosen}.items()},
+    )
+
+
+def studies(uri: str) -> list[str]:
+    """Names of the studies that have a sweep, in alphabetical order. Raises UserError if the store cannot be read."""
+    store = _open(uri)
+    named = {name: store.find_experiment(name) for name in store.experiments("tags.kind = 'study'")}
+    return sorted(name for name, experiment in named.items() if experiment and store.search(experiment, "tags.kind = 'sweep'"))
 
 
 def study_page(uri: str, study: str) -> str:
-    """Path of the study's runs in MLflow's UI, to be put after the address of the UI and a slash. Raises as `read_trials`."""
-    return RUNS_PAGE.format(experiment=_sweeps(_open(uri), study)[0])
+    """Address of the study's runs in MLflow's UI. Raises as `read_sweep`."""
+    return page(uri, RUNS_PAGE.format(experiment=_sweeps(_open(uri), study)[0]))
 
 
 def _sweeps(store: Store, study: str) -> tuple[str, list[Run]]:
@@ -66,7 +80,7 @@ def _sweeps(store: Store, study: str) -> tuple[str, list[Run]]:
         found = ", ".join(sorted(store.experiments("tags.kind = 'study'"))) or "none"
         raise UserError(
             f"MLflow at {store.uri} has no sweep of the study {study!r}; studies there: {found}. "
-            f"Check the name, or run `python -m orchestrator.sweep {study}` first"
+            f"Check the name, or run `{sweep_command(study)}` first"
         )
     return experiment, sorted(runs, key=lambda run: int(run.data.tags["opened"]), reverse=True)
 
@@ -84,6 +98,7 @@ def trial_result(run: Run) -> TrialResult:
         protocol=tags["protocol"],
         code=_group(tags, "code."),
         corpora=_group(tags, "corpus."),
+        dirty=tuple(tags.get("dirty", "").split()),
     )
 
 

@@ -203,6 +203,12 @@ def same_numbers(stored: Mapping[str, float], given: Mapping[str, float]) -> boo
     return {name: repr(float(value)) for name, value in stored.items()} == {name: repr(float(v)) for name, v in given.items()}
 
 
+def page(uri: str, path: str) -> str:
+    """Address of a page of MLflow's UI: of the server, or of ``mlflow ui`` at its usual port for a local store."""
+    server = without_password(uri).rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
+    return f"{server}/{path}"
+
+
 def reason_of(error: Exception) -> str:
     """An error in one line, as it may be printed."""
     return without_password(f"{type(error).__name__}: {error}".splitlines()[0][:300])

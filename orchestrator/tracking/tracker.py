@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.records import Point, Scalar, StageRecord, Status, SweepRecord, TrialRecord, TrialResult
-from orchestrator.statistics import summarize
+from orchestrator.records import Point, Scalar, SearchRecord, StageRecord, Status, SweepRecord, TrialRecord, TrialResult
+from orchestrator.tracking.points import PointRuns, PointState
 from orchestrator.tracking.reading import cut_record, trial_result
 from orchestrator.tracking.stages import StageRuns
 from orchestrator.tracking.store import (
@@ -22,7 +23,6 @@ from orchestrator.tracking.store import (
     same_numbers,
     without_password,
 )
-from trainables.errors import UserError
 
 if TYPE_CHECKING:
     from orchestrator.tracking.store import Run
@@ -83,9 +83,7 @@ class Tracker:
         """Make the runs of the sweep and of its cells, or set those of an earlier attempt to RUNNING again."""
         self._sweep, self._opened = sweep, now()
         rows = _ROWS_PAGE + f"&orderByKey=metrics.%60{sweep.table.headline}_mean%60&orderByAsc=false"
-        about = f"{sweep.table.title} ({sweep.table.source}). [Rows of the table, best first]({rows})"
-        self._study_id = self._store.experiment(sweep.study, "study", about)
-        self._stages = StageRuns(self._store, sweep.key)
+        self._begin(sweep.study, sweep.key, f"{sweep.table.title} ({sweep.table.source}). [Rows of the table, best first]({rows})")
         known = self._known_runs()
         self._runs = {place: run.info.run_id for place, run in known.items()}
         name = f"{sweep.study} {sweep.scale} {len(sweep.seeds)} seeds"
@@ -95,6 +93,38 @@ class Tracker:
         for position, row in enumerate(sweep.table.rows, start=1):
             tags = {**self._tags("cell"), "row": row.key, "mlflow.parentRunId": parent}
             self._open_run(known.get(("cell", row.key, "")), " · ".join(filter(None, row.label)), row.params, tags, position)
+
+    def _begin(self, study: str, key: str, about: str) -> None:
+        self._key = key
+        self._study_id = self._store.experiment(study, "study", about)
+        self._stages = StageRuns(self._store, key)
+
+    @_or_give_up
+    def open_search(self, search: SearchRecord) -> None:
+        """Make the run of a search, or set that of an earlier attempt to RUNNING again. Stages are tracked as in a sweep."""
+        self._begin(search.study, search.key, f"{search.title} ({search.source})")
+        self._points = PointRuns(self._store, self._study_id, search)
+
+    @_or_give_up
+    def point_told(
+        self, number: int, point: Mapping[str, Scalar], rungs: Mapping[int, float], value: float | None, state: PointState
+    ) -> None:
+        """Write what is known of a point of the search, once however often it is told.
+
+        Args:
+            number: Its number, from 0.
+            point: Its parameters.
+            rungs: The probe's score after so many epochs of pretraining, a curve over epochs.
+            value: What the search optimises; None until it is known.
+            state: How far the point came.
+        """
+        self._points.told(number, point, rungs, value, state)
+
+    @_or_give_up
+    def close_search(self, status: Status, opened: str = "") -> None:
+        """End the search and whatever it left running; ``opened`` says when and after how many trials the test split was opened."""
+        self._end_left_over()
+        self._points.close(status, opened)
 
     def _known_runs(self) -> dict[_Place, Run]:
         known: dict[_Place, Run] = {}
@@ -162,6 +192,7 @@ class Tracker:
             **self._tags("trial"),
             **{"row": trial.row, "seed": str(trial.seed), "trial": trial.key, "fingerprint": trial.fingerprint},
             **{f"code.{stage}": digest for stage, digest in trial.code.items()},
+            "dirty": " ".join(trial.dirty),
             **{f"stage.{number:02d}": fingerprint for number, fingerprint in enumerate(trial.stages, start=1)},
             "mlflow.parentRunId": self._runs["cell", trial.row, ""],
             _NOTE: self._chain_note(trial.stages),
@@ -178,17 +209,24 @@ class Tracker:
         return "\n".join(["Stages of this trial, first to last (shared ones ran once):", "", *lines])
 
     @_or_give_up
+    def write_statistics(self, cells: Mapping[str, Mapping[str, float]]) -> None:
+        """Write the statistics of rows on their cell runs (:meth:`orchestrator.records.CellStatistics.as_metrics`)."""
+        for row, numbers in cells.items():
+            run_id, stamp = self._runs["cell", row, ""], now()
+            written = self._store.get(run_id).data.metrics
+            changed = [name for name in numbers if name not in written or repr(numbers[name]) != repr(written[name])]  # NaN is NaN
+            self._store.write(run_id, [(name, numbers[name], 0, stamp) for name in changed])
+
+    @_or_give_up
     def close_sweep(self, status: Status, artifacts: Sequence[Path] = (), note: str = "") -> None:
-        """Write mean, std, n, ci_low and ci_high per metric on the cell runs, and end every run the sweep has.
+        """End every run the sweep has.
 
         ``artifacts`` are kept on the sweep's run; ``note`` is the Markdown that the UI shows as its description.
         """
         self._end_left_over()
         for row in self._sweep.table.rows:
             trials = [self._trials[row.key, seed] for seed in self._sweep.seeds if (row.key, seed) in self._trials]
-            finished = [trial for trial in trials if trial.status == "FINISHED"]
-            sound = self._write_cell(self._runs["cell", row.key, ""], finished)
-            complete = sound and len(finished) == len(self._sweep.seeds)
+            complete = len(trials) == len(self._sweep.seeds) and all(map(_is_sound, trials))
             ending = "FINISHED" if complete else "KILLED" if status == "KILLED" else "FAILED"
             self._store.end(self._runs["cell", row.key, ""], ending)
         sweep_run = self._runs["sweep", "", ""]
@@ -197,27 +235,11 @@ class Tracker:
         self._store.keep(sweep_run, artifacts)
         self._store.end(sweep_run, status)
 
-    def _write_cell(self, run_id: str, trials: list[TrialResult]) -> bool:
-        """Write what has changed of a cell's statistics; False if a metric gets none because a trial's value is not finite."""
-        names = set.intersection(*(set(trial.metrics) for trial in trials)) if trials else set()
-        written, stamp, sound, points = self._store.get(run_id).data.metrics, now(), True, []
-        for name in sorted(names):
-            try:
-                summary = summarize({f"{name} of {trial.row}, seed {trial.seed},": trial.metrics[name] for trial in trials})
-            except UserError as error:
-                _log.warning("no statistics of %s in MLflow: %s", name, error)
-                sound = False
-                continue
-            numbers = {f"{name}_{key}": value for key, value in vars(summary).items() if value is not None}
-            points += [(key, value, 0, stamp) for key, value in numbers.items() if written.get(key) != value]
-        self._store.write(run_id, points)
-        return sound
-
     def _end_left_over(self) -> None:
         """End the stages and trials that this sweep started, in whichever process, and that did not come to an end."""
         for experiment in (self._stages.experiment, self._study_id):
-            for run in self._store.search(experiment, f"{equals('sweep', self._sweep.key)} and attributes.status = 'RUNNING'"):
-                if run.data.tags["kind"] in ("stage", "trial"):
+            for run in self._store.search(experiment, f"{equals('sweep', self._key)} and attributes.status = 'RUNNING'"):
+                if run.data.tags["kind"] in ("stage", "trial", "point"):
                     self._store.end(run.info.run_id, "KILLED")
         self._stages.forget()
 
@@ -254,4 +276,9 @@ def _place(tags: Mapping[str, str]) -> _Place:
 
 def _told_before(before: TrialResult, trial: TrialRecord, metrics: Mapping[str, float]) -> bool:
     """Whether a recorded trial holds these numbers and this code; a stage whose result was cleared away meanwhile tells no code."""
-    return same_numbers(before.metrics, metrics) and trial.code.items() <= before.code.items()
+    same_code = trial.code.items() <= before.code.items() and trial.dirty == before.dirty
+    return same_numbers(before.metrics, metrics) and same_code
+
+
+def _is_sound(trial: TrialResult) -> bool:
+    return trial.status == "FINISHED" and all(map(math.isfinite, trial.metrics.values()))

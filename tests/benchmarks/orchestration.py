@@ -27,12 +27,13 @@ LONG = 600.0  # seconds of a stage on a real corpus, for the extrapolation
 UNSHARED = f"""
 import sys
 from pathlib import Path
-from orchestrator.conductor import Options, plan_for
+from orchestrator.checks import Options, check, plan_study
 from orchestrator.execution.environment import set_environment
 
 results, scale, seeds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 options = Options("{STUDY}", scale=scale, seeds=seeds, results=results)
-plan = plan_for(options)
+checked = check(options)
+plan = plan_study(checked, checked.question, options)
 set_environment(None)
 from ray import tune
 from orchestrator.execution.cluster import joined

@@ -1,6 +1,7 @@
 """Which code computed a result: a digest that moves with what the stage uses, and with nothing else."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,41 @@ def changed(before, after):
 )
 def test_a_stages_code_moves_with_what_it_imports(edited, file, expected):
     assert changed(edited(), edited(file)) == expected
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A git checkout of two packages, seen as the one that the program runs from; returns its folder and its dirty files."""
+    monkeypatch.delenv("GIT_DIR")
+    for name in ("trainables/a.py", "search_spaces/b.py", "README.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1\n")
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    for command in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "first"]):
+        subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "orchestrator" / "provenance.py"))
+
+    def dirty():
+        provenance.dirty_files.cache_clear()
+        return provenance.dirty_files()
+
+    yield tmp_path, dirty
+    provenance.dirty_files.cache_clear()
+    provenance.git_commit.cache_clear()
+
+
+def test_source_files_that_no_commit_holds_are_named_and_nothing_else(checkout):
+    folder, dirty = checkout
+    provenance.git_commit.cache_clear()
+    assert len(provenance.git_commit()) == 12
+    assert dirty() == ()
+    for name in ("trainables/a.py", "search_spaces/b.py", "README.md", "trainables/new.py", "corpora.toml"):
+        (folder / name).write_text("2\n")
+    assert dirty() == ("trainables/a.py", "trainables/new.py")
+
+
+def test_outside_a_checkout_nothing_is_dirty(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "orchestrator" / "provenance.py"))
+    provenance.dirty_files.cache_clear()
+    provenance.git_commit.cache_clear()
+    assert (provenance.git_commit(), provenance.dirty_files()) == ("none", ())

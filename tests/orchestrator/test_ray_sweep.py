@@ -132,12 +132,14 @@ def test_interrupted_then_killed_at_random_moments_the_same_command_ends_in_the_
 ONE_ROW = """
 import dataclasses, sys
 from pathlib import Path
-from orchestrator.conductor import Options, plan_for
+from orchestrator.checks import Options
 from orchestrator.execution.environment import set_environment
 from orchestrator.execution.resources import ResourceRequest
+from tests.planned import plan_for
 
 corpora, results, workers, gpus = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
-options = Options("reclr_lambda", corpora, "smoke", seeds=1, results=results, machine={"CPU": 2.0, "GPU": 1.0 if gpus else 0.0})
+machine = {"CPU": 2.0, "GPU": 1.0 if gpus else 0.0}
+options = Options("reclr_lambda", corpora=corpora, scale="smoke", seeds=1, results=results, machine=machine)
 plan = plan_for(options)
 plan = dataclasses.replace(plan, trials=tuple(trial for trial in plan.trials if trial.record.row == "simclr"))
 set_environment(None)
@@ -151,7 +153,7 @@ with joined(None, options.machine):
 def run_one_row(corpora, results, workers, gpus=0.0):
     results.mkdir(exist_ok=True)
     command = [sys.executable, "-c", ONE_ROW, str(corpora), str(results), str(workers), str(gpus)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[2])
     assert "FINISHED" in done.stdout, done.stdout + done.stderr
 
 

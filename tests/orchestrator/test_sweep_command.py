@@ -9,9 +9,11 @@ import pytest
 from filelock import FileLock
 from rich.console import Console
 
-from orchestrator.conductor import COMPLETE, INCOMPLETE, Options, conduct, plan_for
+from orchestrator.checks import Options
+from orchestrator.conductor import COMPLETE, INCOMPLETE, conduct
 from orchestrator.execution.resources import ResourceRequest
 from orchestrator.plan import Redo, State
+from tests.planned import plan_for
 from tests.tiny_corpora import write_tiny_corpora
 from trainables.chance import ChanceClassifier
 from trainables.errors import UserError

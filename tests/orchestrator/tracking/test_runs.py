@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import socket
 import subprocess
 import sys
@@ -9,94 +8,24 @@ import time
 from pathlib import Path
 
 import pytest
-import scipy.stats
-from typer.testing import CliRunner
 
-from orchestrator.records import StageRecord, SweepRecord, TrialRecord
-from orchestrator.table import app
-from orchestrator.tracking import Tracker, default_artifacts, default_uri, read_trials, study_page
+from orchestrator.records import CellStatistics
+from orchestrator.tracking import Tracker, default_uri, read_sweep
 from orchestrator.tracking.store import Store
-from search_spaces.table import Column, Row, TableSpec
-from trainables.errors import UserError
-
-SHARED = StageRecord(
-    fingerprint="Pretraining/objective=simclr-aaaabbbbcccc", name="Pretraining", title="pretraining", settings={"lr": 0.1}
+from tests.recorded import (
+    CODE,
+    SCORES,
+    SHARED,
+    STATISTICS,
+    by_name,
+    everything,
+    record_all,
+    record_stage,
+    runs,
+    sweep,
+    tracker_of,
+    trial,
 )
-CODE = {"Pretraining": "p1", "Classifier": "c1"}
-SCORES = {("a", 0): 0.5, ("a", 1): 0.7, ("b", 0): 0.6, ("b", 1): 0.65}
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh store costs MLflow seconds of table making, so the tests copy one."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    Store(f"sqlite:///{path}").experiments()
-    return path
-
-
-@pytest.fixture
-def results(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    shutil.copy(empty_store, tmp_path / "mlflow.db")
-    return tmp_path
-
-
-def sweep(key: str = "sweep1", **changes) -> SweepRecord:
-    table = TableSpec(
-        study="toy",
-        title="Toy {table}",
-        source="A Paper, Table 1",
-        row_titles=("Cnn10", "Method"),
-        rows=(Row(key="a", label=("fixed", "A (λ = 0.2)"), params={"lambda_": 0.2}), Row(key="b", label=("fixed", "B"))),
-        columns=(Column(metric="f1", title="F1", percent=True, higher_is_better=True),),
-        headline="f1",
-    )
-    fields = {"study": "toy", "table": table, "seeds": (0, 1), "scale": "demo", "protocol": "70/30", "code": "abc"}
-    return SweepRecord(key=key, corpora={"mdd": {"name": "twin-mdd", "digest": "d1", "twin": True}}, **{**fields, **changes})
-
-
-def tracker_of(results: Path) -> Tracker:
-    uri = default_uri(results)
-    return Tracker(uri, default_artifacts(uri, results))
-
-
-def trial(row: str, seed: int, version: str = "", code: dict[str, str] = CODE) -> TrialRecord:
-    last = f"Classifier/{row}-{seed}{version}"
-    return TrialRecord(key=f"{row}-seed{seed}", row=row, seed=seed, fingerprint=last, stages=(SHARED.fingerprint, last), code=code)
-
-
-def record_stage(tracker: Tracker, executing: bool = False, loss: float = 0.2, code: str = "p1") -> None:
-    tracker.stage_started(SHARED, executing)
-    tracker.log_stage(SHARED.fingerprint, [("train/loss", 5 * loss / (step + 1), step, 1000 + step) for step in range(5)])
-    tracker.stage_ended(SHARED.fingerprint, "FINISHED", {"loss": loss}, {"code": code, "wall_seconds": 1.5})
-
-
-def record_all(tracker: Tracker, record: SweepRecord | None = None, **close) -> None:
-    tracker.open_sweep(record or sweep())
-    record_stage(tracker)
-    for (row, seed), score in SCORES.items():
-        tracker.trial_ended(trial(row, seed), "FINISHED", {"f1": score})
-    tracker.close_sweep("FINISHED", **close)
-    assert tracker.healthy
-
-
-def runs(results: Path, experiment: str = "toy", condition: str = "") -> list:
-    store = Store(default_uri(results))
-    return store.search(store.find_experiment(experiment), condition)
-
-
-def by_name(results: Path, experiment: str = "toy") -> dict:
-    return {run.info.run_name: run for run in runs(results, experiment)}
-
-
-def everything(results: Path) -> list:
-    """All that the store holds, apart from the times at which runs were closed again."""
-    found = [run for name in ("toy", "stages") for run in runs(results, name)]
-    tags = [{name: value for name, value in run.data.tags.items() if name != "opened"} for run in found]
-    facts = [
-        (run.info.run_id, run.info.status, run.data.metrics, run.data.params, tag) for run, tag in zip(found, tags, strict=True)
-    ]
-    return sorted(facts, key=lambda fact: fact[0])
 
 
 def test_importing_the_package_does_not_import_mlflow() -> None:
@@ -126,12 +55,20 @@ def test_the_newest_first_order_of_the_ui_is_the_order_of_the_table(results: Pat
     assert names[3:] == ["seed 0", "seed 0", "seed 1", "seed 1"]
 
 
-def test_a_cell_carries_mean_std_n_and_interval_as_metrics(results: Path) -> None:
+def test_a_cell_carries_its_statistics_as_metrics_and_gives_them_back(results: Path) -> None:
     record_all(tracker_of(results))
-    metrics = by_name(results)["fixed · A (λ = 0.2)"].data.metrics
-    low, high = scipy.stats.t.interval(0.95, 1, loc=0.6, scale=scipy.stats.sem([0.5, 0.7]))
-    expected = {"f1_mean": 0.6, "f1_std": 0.02**0.5, "f1_n": 2, "f1_ci_low": low, "f1_ci_high": high}
-    assert metrics == pytest.approx(expected)
+    assert by_name(results)["fixed · A (λ = 0.2)"].data.metrics.keys() == STATISTICS["a"].as_metrics("f1").keys()
+    cells = read_sweep(default_uri(results), "toy").cells
+    assert {row: CellStatistics.from_metrics("f1", metrics) for row, metrics in cells.items()} == STATISTICS
+
+
+def test_a_statistic_that_is_known_no_more_is_gone(results: Path) -> None:
+    record_all(tracker_of(results))
+    again = tracker_of(results)
+    again.open_sweep(sweep())
+    again.write_statistics({"a": CellStatistics(n=2, mean=0.6).as_metrics("f1")})
+    again.close_sweep("FINISHED")
+    assert CellStatistics.from_metrics("f1", read_sweep(default_uri(results), "toy").cells["a"]) == CellStatistics(n=2, mean=0.6)
 
 
 def test_a_trial_carries_settings_identity_and_links_to_its_stages(results: Path) -> None:
@@ -225,7 +162,6 @@ def test_an_interrupted_sweep_has_only_killed_and_finished_runs(results: Path) -
     status = {run.info.run_name: run.info.status for run in [*runs(results), *runs(results, "stages")]}
     assert status.pop("seed 0") == "FINISHED"
     assert set(status.values()) == {"KILLED"}
-    assert by_name(results)["fixed · A (λ = 0.2)"].data.metrics == {"f1_mean": 0.5, "f1_n": 1}
 
 
 def test_a_trial_with_another_result_supersedes_the_old_one(results: Path) -> None:
@@ -234,9 +170,8 @@ def test_a_trial_with_another_result_supersedes_the_old_one(results: Path) -> No
     again.open_sweep(sweep())
     again.trial_ended(trial("a", 0, "x"), "FINISHED", {"f1": 0.9})
     again.close_sweep("FINISHED")
-    _, trials = read_trials(default_uri(results), "toy")
+    trials = read_sweep(default_uri(results), "toy").trials
     assert sorted(t.metrics["f1"] for t in trials if t.row == "a") == [0.7, 0.9]
-    assert by_name(results)["fixed · A (λ = 0.2)"].data.metrics["f1_mean"] == pytest.approx(0.8)
 
 
 def test_a_trial_computed_again_by_other_code_supersedes_the_old_one_even_with_equal_numbers(results: Path) -> None:
@@ -246,7 +181,7 @@ def test_a_trial_computed_again_by_other_code_supersedes_the_old_one_even_with_e
     newer = {"Pretraining": "p1", "Classifier": "c2"}
     again.trial_ended(trial("a", 0, code=newer), "FINISHED", {"f1": 0.5})
     again.close_sweep("FINISHED")
-    _, trials = read_trials(default_uri(results), "toy")
+    trials = read_sweep(default_uri(results), "toy").trials
     assert len(trials) == 4
     assert [t.code for t in trials if (t.row, t.seed) == ("a", 0)] == [newer]
     assert [t.code for t in trials if (t.row, t.seed) != ("a", 0)] == [CODE] * 3
@@ -292,27 +227,25 @@ def test_a_delivered_result_that_is_not_the_recorded_one_supersedes_it_with_its_
     assert len(history) == 5
 
 
-def test_a_metric_that_is_not_a_number_gives_its_cell_no_statistics(results: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cell_with_a_metric_that_is_not_a_number_has_failed(results: Path) -> None:
     tracker = tracker_of(results)
     tracker.open_sweep(sweep())
     for row, seed in SCORES:
         tracker.trial_ended(trial(row, seed), "FINISHED", {"f1": float("nan") if (row, seed) == ("a", 1) else 0.5})
     tracker.close_sweep("FAILED")
-    found = by_name(results)
-    assert found["fixed · A (λ = 0.2)"].data.metrics == {}
-    assert found["fixed · A (λ = 0.2)"].info.status == "FAILED"
-    assert found["fixed · B"].info.status == "FINISHED"
-    assert "f1 of a, seed 1" in caplog.text
+    assert {name: by_name(results)[name].info.status for name in ("fixed · A (λ = 0.2)", "fixed · B")} == {
+        "fixed · A (λ = 0.2)": "FAILED",
+        "fixed · B": "FINISHED",
+    }
 
 
-def test_the_sweep_record_of_any_length_comes_back_from_tags_alone(results: Path) -> None:
-    rows = tuple(
-        Row(key=f"row{n}", label=("λ" * 100, f"row {n}"), params={"flag": True, "count": 1, "rate": 0.1}) for n in range(40)
-    )
-    record = sweep(table=sweep().table.model_copy(update={"rows": rows}))
-    tracker_of(results).open_sweep(record)
-    assert len(record.model_dump_json()) > 8000
-    assert read_trials(default_uri(results), "toy") == (record, [])
+def test_a_trial_tells_the_files_that_no_commit_held_until_they_are_committed(results: Path) -> None:
+    tracker = tracker_of(results)
+    tracker.open_sweep(sweep())
+    tracker.trial_ended(trial("a", 0).model_copy(update={"dirty": ("trainables/crnn.py",)}), "FINISHED", {"f1": 0.5})
+    assert [t.dirty for t in read_sweep(default_uri(results), "toy").trials] == [("trainables/crnn.py",)]
+    tracker.trial_ended(trial("a", 0), "FINISHED", {"f1": 0.5})
+    assert [t.dirty for t in read_sweep(default_uri(results), "toy").trials] == [()]
 
 
 def test_files_and_note_of_the_sweep_lie_with_its_run(results: Path) -> None:
@@ -367,67 +300,4 @@ def test_what_an_absent_store_missed_is_delivered_by_the_next_run(results: Path)
     away.open_sweep(sweep())
     assert not away.healthy
     record_all(tracker_of(results))
-    assert len(read_trials(default_uri(results), "toy")[1]) == 4
-
-
-def test_a_table_is_printed_from_the_store_alone(results: Path) -> None:
-    record_all(tracker_of(results))
-    outcome = CliRunner().invoke(app, ["toy", "--format", "csv", "--results", str(results)])
-    assert outcome.exit_code == 0
-    assert outcome.stdout.splitlines()[1].startswith("a,fixed,A (λ = 0.2),f1,percent,60.0,")
-    file = results / "tables" / "toy.md"
-    again = CliRunner().invoke(app, ["toy", "--format", "markdown", "--output", str(file), "--results", str(results)])
-    assert again.exit_code == 0
-    assert "| fixed | B | **62.50 ± 3.54 (2)** |" in file.read_text()
-
-
-def test_a_file_that_cannot_be_written_is_told(results: Path) -> None:
-    record_all(tracker_of(results))
-    for path in ("/dev/null/x/t.md", str(results)):
-        outcome = CliRunner().invoke(app, ["toy", "--output", path, "--results", str(results)])
-        assert isinstance(outcome.exception, UserError)
-        assert f"cannot write {path}: " in str(outcome.exception)
-
-
-def test_the_page_of_a_study_is_that_of_its_experiment(results: Path) -> None:
-    record_all(tracker_of(results))
-    experiment = Store(default_uri(results)).find_experiment("toy")
-    assert study_page(default_uri(results), "toy") == f"#/experiments/{experiment}/runs?workflowType=machine_learning"
-
-
-def test_a_sweep_recorded_by_another_version_is_told_and_a_newer_one_is_read(results: Path) -> None:
-    record_all(tracker_of(results))
-    (run,) = runs(results, condition="tags.kind = 'sweep'")
-    Store(default_uri(results)).write(run.info.run_id, tags={"record.00": '{"study": "toy", "colour": "red"}'})
-    with pytest.raises(UserError, match="recorded by another version"):
-        read_trials(default_uri(results), "toy")
-    record_all(tracker_of(results), sweep("sweep2"))
-    assert read_trials(default_uri(results), "toy")[0] == sweep("sweep2")
-
-
-def test_an_incomplete_sweep_is_refused_unless_partial(results: Path) -> None:
-    tracker = tracker_of(results)
-    tracker.open_sweep(sweep())
-    tracker.trial_ended(trial("a", 0), "FINISHED", {"f1": 0.5})
-    tracker.close_sweep("KILLED")
-    refused = CliRunner().invoke(app, ["toy", "--results", str(results)])
-    assert isinstance(refused.exception, UserError)
-    assert "'b' lacks seeds 0, 1" in str(refused.exception)
-    partial = CliRunner().invoke(app, ["toy", "--partial", "--results", str(results)])
-    assert partial.exit_code == 0
-    assert "PARTIAL TABLE" in " ".join(partial.stdout.split())
-
-
-def test_an_unknown_study_is_answered_with_those_that_there_are(results: Path) -> None:
-    record_all(tracker_of(results))
-    outcome = CliRunner().invoke(app, ["tow", "--results", str(results)])
-    assert isinstance(outcome.exception, UserError)
-    assert "no sweep of the study 'tow'; studies there: toy" in str(outcome.exception)
-
-
-def test_a_store_that_was_never_made_is_told_and_not_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    outcome = CliRunner().invoke(app, ["toy", "--results", str(tmp_path / "nowhere")])
-    assert isinstance(outcome.exception, UserError)
-    assert "no MLflow store" in str(outcome.exception)
-    assert not (tmp_path / "nowhere").exists()
+    assert len(read_sweep(default_uri(results), "toy").trials) == 4

@@ -1,0 +1,143 @@
+"""What a sweep is asked to do, and every check of it that can be made before the first second of compute."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.artifacts import ArtifactStore
+from orchestrator.execution.resources import ResourceRequest, request_faults, this_machine
+from orchestrator.execution.setting import Setting
+from orchestrator.plan import Plan, Redo, make_plan
+from orchestrator.provenance import code_version
+from search_spaces.scale import SCALES, Scale, find_scale
+from search_spaces.search import Search, find_search
+from search_spaces.study import Study, load_study
+from trainables.errors import Faults, UserError
+
+
+@dataclass(frozen=True)
+class Options:
+    """A sweep as the user asked for it; see ``python -m orchestrator.sweep --help``."""
+
+    study: str
+    curve: bool = False
+    corpora: str = "demo"
+    scale: str = "demo"
+    seeds: int | None = None
+    trials: int | None = None
+    search_seed: int = 0
+    redo: Redo = Redo.cached
+    request: ResourceRequest = field(default_factory=ResourceRequest)
+    address: str | None = None
+    local: bool = False
+    results: Path = Path("results")
+    store: str | None = None
+    machine: dict[str, float] = field(default_factory=this_machine)
+    """CPUs and GPUs of the cluster that is started here (tests pretend)."""
+
+    @property
+    def store_root(self) -> str:
+        """Root of the artifact store."""
+        return ArtifactStore(self.store or self.results / "store").uri
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a command comes to, in which no fault was found.
+
+    Attributes:
+        question: The study or the search.
+        scale: How large it is run.
+        seeds: Of every row.
+        setting: What all its jobs have in common.
+    """
+
+    question: Study | Search
+    scale: Scale
+    seeds: tuple[int, ...]
+    setting: Setting
+
+
+def check(options: Options) -> Checked:
+    """Check everything that can be checked without computing.
+
+    Raises:
+        UserError: All faults of the command, the corpora and the resources together.
+    """
+    from trainables.corpora.registry import open_corpora
+
+    faults, found = Faults("the command"), {}
+
+    def attempt(name: str, find: Callable[[], Any]) -> None:
+        try:
+            found[name] = find()
+        except UserError as error:
+            for message in error.messages:
+                faults.add(message)
+
+    attempt("question", lambda: find_search(options.study, options.curve) or load_study(options.study, options.curve))
+    attempt("scale", lambda: find_scale(options.scale))
+    if "question" in found:
+        attempt("corpora", lambda: open_corpora(options.corpora, options.results, found["question"].roles()))
+        distinct = set(found["question"].kinds(found.get("scale", SCALES["paper"])))
+        nodes = [options.machine] if options.address is None else None
+        for message in request_faults(options.request, distinct, nodes) + search_faults(options, found["question"]):
+            faults.add(message)
+    for message in place_faults(options):
+        faults.add(message)
+    faults.raise_if_any()
+    threads = options.request.cpus_per_worker
+    setting = Setting(corpora=found["corpora"], store=options.store_root, code=code_version(), threads=threads)
+    return Checked(found["question"], found["scale"], tuple(range(options.seeds or found["scale"].seeds)), setting)
+
+
+def plan_study(checked: Checked, study: Study, options: Options) -> Plan:
+    """The plan of a study.
+
+    Raises:
+        UserError: The store cannot be read.
+    """
+    store = ArtifactStore(options.store_root)
+    try:
+        return make_plan(study, checked.scale, checked.seeds, checked.setting, store, options.redo)
+    except OSError as error:
+        raise UserError(f"the store {store.uri} cannot be read: {error}") from error
+
+
+def search_faults(options: Options, question: Study | Search) -> list[str]:
+    """What is asked of a search that is none, or that a search cannot do."""
+    faults = []
+    if isinstance(question, Search) and options.local:
+        faults.append(f"--local: {question.name!r} is a search, whose trials need Ray Tune; leave out --local")
+    if not isinstance(question, Search):
+        for name, value in (("--trials", options.trials), ("--search-seed", options.search_seed)):
+            if value:
+                faults.append(f"{name} {value}: {question.name!r} is a table and not a search; leave it out")
+    return faults
+
+
+def place_faults(options: Options) -> list[str]:
+    """What is wrong with where the sweep should run and leave its results."""
+    faults = []
+    if options.local and (options.address or options.request.workers > 1):
+        faults.append("--local runs one worker in this process; leave out --address and --workers, or --local")
+    if (unwritable := _unwritable(options.results)) is not None:
+        faults.append(f"--results {options.results}: {unwritable} is not a folder that can be written to; choose another")
+    host, _, port = (options.address or "").rpartition(":")
+    if host and port.isdigit() and "://" not in options.address:
+        try:
+            socket.create_connection((host, int(port)), timeout=3).close()
+        except OSError as error:
+            faults.append(f"--address {options.address}: nobody answers ({error}); check host, port and that the cluster is up")
+    return faults
+
+
+def _unwritable(folder: Path) -> Path | None:
+    """The nearest existing part of a path, if nothing can be made in it."""
+    there = next(part for part in (folder.absolute(), *folder.absolute().parents) if part.exists())
+    return None if there.is_dir() and os.access(there, os.W_OK) else there

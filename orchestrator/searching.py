@@ -1,0 +1,104 @@
+"""A search from its plan to the study of what it found: look, run what is missing, open the test split once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.artifacts import ArtifactStore
+from orchestrator.checks import Checked, Options
+from orchestrator.delivery import deliver_stage
+from orchestrator.progress import Running, live
+from orchestrator.running import on_cluster, stop_signals, tracker_of
+from orchestrator.search.plan import SearchPlan, plan_search, prepare_search, search_sentence
+from orchestrator.tracking import default_artifacts, default_uri
+from search_spaces.study import Study
+
+
+def look_at(checked: Checked, options: Options, console: Console) -> SearchPlan:
+    """Where the search stands; printed.
+
+    Raises:
+        UserError: It may not be run as it is asked for.
+    """
+    search = checked.question
+    plan = plan_search(search, checked.scale, checked.seeds, checked.setting, options.trials, options.search_seed, options.redo)
+    console.print(f"[bold]{search.source}: {search.title}[/bold]", highlight=False)
+    console.print(search_sentence(plan), highlight=False)
+    return plan
+
+
+def finish_search(plan: SearchPlan, options: Options, console: Console) -> Study | None:
+    """Run the trials that are missing and open the test split; the study to be made on it, or None if the search was stopped.
+
+    Raises:
+        UserError: No trial came to its end.
+    """
+    prepare_search(plan, options.redo)
+    ran = plan.missing > 0
+    if ran:
+        _run(plan, options, console)
+        plan = plan.refreshed()
+    if plan.missing:
+        _deliver(plan, options, "KILLED", stages=ran)
+        console.print(f"Stopped. {len(plan.told)} of {plan.trials} trials are told; the same command goes on from here.")
+        return None
+    study = plan.open_test()
+    plan = plan.refreshed()
+    _deliver(plan, options, "FINISHED", stages=ran)
+    console.print(search_table(plan, {}))
+    opened = plan.opened
+    console.print(
+        f"The test split was opened at {opened.time}, after {opened.trials} trials, with the point of trial {opened.best.number}.",
+        highlight=False,
+    )
+    return study
+
+
+def _run(plan: SearchPlan, options: Options, console: Console) -> None:
+    uri = default_uri(options.results)
+    with on_cluster(options, plan.setting, plan.search.kinds(plan.scale), console):
+        from orchestrator.execution.ray_search import RaySearch
+
+        search = RaySearch(plan, options.request, uri, default_artifacts(uri, options.results))
+
+        def picture() -> Group:
+            now = plan.refreshed()
+            return Group(search_table(now, search.running()), Text(f"trials {len(now.told)}/{now.trials}", style="bold"))
+
+        with stop_signals(search.stop), live(console, picture, options.results / "sweep.log"):
+            search.run()
+
+
+def _deliver(plan: SearchPlan, options: Options, status: str, stages: bool) -> None:
+    """Make sure that MLflow has every trial, and when the test split was opened; with ``stages`` also what this run computed."""
+    tracker, store = tracker_of(options), ArtifactStore(options.store_root)
+
+    def call(method: str, *arguments: Any) -> None:
+        getattr(tracker, method)(*arguments)
+
+    tracker.open_search(plan.record)
+    for trial in plan.told + plan.unfinished:
+        tracker.point_told(trial.number, trial.point, trial.rungs, trial.value, trial.state)
+        for stage in plan.search.stages(trial.point, plan.scale, plan.seeds) if stages else ():
+            if store.is_done(name := plan.setting.fingerprint(stage)):
+                deliver_stage(call, stage, name, store)
+    opened = plan.opened
+    tracker.close_search(status, f"{opened.time}, after {opened.trials} trials, with trial {opened.best.number}" if opened else "")
+
+
+def search_table(plan: SearchPlan, running: Running) -> Table:
+    """The trials so far, the best first; those without a value by their last probe."""
+    table = Table("trial", "state", *plan.search.space, *(f"probe {epoch}" for epoch in plan.rungs), "value", box=None)
+    trials = sorted(plan.told, key=lambda trial: (trial.value is None, -(trial.value or 0.0), trial.number))
+    for trial in [*trials, *plan.unfinished]:
+        point = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in trial.point.values()]
+        scores = [f"{trial.rungs[epoch]:.3f}" if epoch in trial.rungs else "" for epoch in plan.rungs]
+        value = "" if trial.value is None else f"{trial.value:.3f}"
+        table.add_row(str(trial.number), trial.state, *point, *scores, value, style="" if trial.told else "dim")
+    for name, (fraction, seconds) in sorted(running.items()):
+        table.caption = f"{table.caption or ''}{name.split('/')[0]} {fraction:.0%} after {seconds:.0f} s   "
+    return table

@@ -1,0 +1,53 @@
+"""The runs of a search: one for the search, and below it one for each point that was tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+from orchestrator.records import Scalar, SearchRecord, Status
+from orchestrator.tracking.store import Store, equals, now
+
+if TYPE_CHECKING:
+    from orchestrator.tracking.store import Run
+
+PointState = Literal["running", "complete", "pruned", "failed"]
+_STATUS: Mapping[PointState, Status] = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
+
+
+class PointRuns:
+    """Writes the runs of one search; see :class:`orchestrator.tracking.Tracker` for what its calls promise."""
+
+    def __init__(self, store: Store, experiment: str, search: SearchRecord) -> None:
+        self._store, self._experiment, self._search, self._opened = store, experiment, search, now()
+        found = store.search(experiment, equals("sweep", search.key))
+        self._points = {run.data.tags["number"]: run for run in found if run.data.tags["kind"] == "point"}
+        known = next((run for run in found if run.data.tags["kind"] == "search"), None)
+        params = {"scale": search.scale, "seeds": " ".join(map(str, search.seeds))}
+        self._run = self._open(known, f"search of {search.study} {search.scale}", params, {"kind": "search"})
+        store.write(self._run, tags={"trials": search.trials})
+
+    def told(
+        self, number: int, point: Mapping[str, Scalar], rungs: Mapping[int, float], value: float | None, state: PointState
+    ) -> None:
+        """See :meth:`orchestrator.tracking.Tracker.point_told`."""
+        tags = {"kind": "point", "number": str(number), "state": state, "mlflow.parentRunId": self._run}
+        run_id = self._open(self._points.get(str(number)), f"point {number} ({state})", point, tags, 1 + number)
+        run = self._points[str(number)] = self._store.get(run_id)
+        there = self._store.points(run)
+        points = [("probe", score, epoch, now()) for epoch, score in sorted(rungs.items()) if ("probe", epoch) not in there]
+        if value is not None and run.data.metrics.get("value") != value:
+            points.append(("value", value, 0, now()))
+        self._store.write(run_id, points)
+        if state in _STATUS:
+            self._store.end(run_id, _STATUS[state])
+
+    def close(self, status: Status, opened: str) -> None:
+        """See :meth:`orchestrator.tracking.Tracker.close_search`."""
+        if opened:
+            self._store.write(self._run, tags={"test_split_opened": opened})
+        self._store.end(self._run, status)
+
+    def _open(self, run: Run | None, name: str, params: Mapping[str, Scalar], tags: Mapping[str, str], position: int = 0) -> str:
+        facts = {"sweep": self._search.key, "study": self._search.study, "mlflow.runName": name}
+        return self._store.open(self._experiment, run, name, params, {**facts, **tags}, self._opened - position)
