@@ -26,6 +26,7 @@ from orchestrator.tracking.store import (
 
 if TYPE_CHECKING:
     from orchestrator.tracking.store import Run
+    from search_spaces.table import TableSpec
 
 _ROWS_PAGE = f"{RUNS_PAGE}&searchFilter=tags.kind%20%3D%20%27cell%27"
 _NOTE = "mlflow.note.content"
@@ -82,8 +83,7 @@ class Tracker:
     def open_sweep(self, sweep: SweepRecord) -> None:
         """Make the runs of the sweep and of its cells, or set those of an earlier attempt to RUNNING again."""
         self._sweep, self._opened = sweep, now()
-        rows = _ROWS_PAGE + f"&orderByKey=metrics.%60{sweep.table.headline}_mean%60&orderByAsc=false"
-        self._begin(sweep.study, sweep.key, f"{sweep.table.title} ({sweep.table.source}). [Rows of the table, best first]({rows})")
+        self._begin(sweep.study, sweep.key, _about(sweep.table))
         known = self._known_runs()
         self._runs = {place: run.info.run_id for place, run in known.items()}
         name = f"{sweep.study} {sweep.scale} {len(sweep.seeds)} seeds"
@@ -268,6 +268,16 @@ class Tracker:
         else:
             self.problem = f"a bug of this program ended the logging to MLflow ({reason}); its traceback is in the log"
             _log.error("%s. %s", self.problem, advice, exc_info=error)
+
+
+def _about(table: TableSpec) -> str:
+    """What the study's page says above its runs: what they are, and the rows in two orders."""
+
+    def rows(title: str, statistic: str, ascending: bool) -> str:
+        return f"[{title}]({_ROWS_PAGE}&orderByKey=metrics.%60{table.headline}_{statistic}%60&orderByAsc={str(ascending).lower()})"
+
+    by_p = f", {rows('by p', 'p_vs_baseline', True)}" if table.baseline else ""
+    return f"{table.title} ({table.source}). Rows of the table: {rows('best first', 'mean', False)}{by_p}"
 
 
 def _place(tags: Mapping[str, str]) -> _Place:
