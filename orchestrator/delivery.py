@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.provenance import dirty_files, stage_code
-from orchestrator.records import RecordedSweep, Scalar, StageRecord, TrialRecord
+from orchestrator.records import RecordedSweep, Scalar, StageRecord, TrialRecord, statistics_digest
 from trainables.errors import UserError
 from trainables.stage import Stage, stage_class
 
@@ -71,7 +71,7 @@ def deliver_statistics(call: Call, recorded: RecordedSweep, store: ArtifactStore
     rows: dict[str, dict[str, float]] = {}
     for (row, metric), statistics in cells.items():
         rows.setdefault(row, {}).update(statistics.as_metrics(metric))
-    call("write_statistics", rows)
+    call("write_statistics", rows, statistics_digest(recorded.trials))
 
 
 def _committed_since(config: Mapping[str, Any], code: str) -> bool:

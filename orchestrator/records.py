@@ -6,8 +6,10 @@ Nothing here knows Ray, MLflow, torch or pandas.
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -166,9 +168,25 @@ class RecordedSweep(Record):
         trials: Every trial, whatever its status.
         cells: The metrics of each row's cell run (:meth:`CellStatistics.as_metrics`).
         links: Address of each row's cell run in MLflow's UI; that of the sweep's run under the key ''.
+        told_by: :func:`statistics_digest` of the trials that ``cells`` were computed from; '' if they never were.
     """
 
     sweep: SweepRecord
     trials: tuple[TrialResult, ...]
     cells: dict[str, dict[str, float]]
     links: dict[str, str] = Field(default_factory=dict)
+    told_by: str = ""
+
+
+def statistics_digest(trials: Iterable[TrialResult]) -> str:
+    """What a table's statistics depend on: every finished trial with its numbers, and the code that computes statistics.
+
+    A table whose recorded statistics have another digest would show them beside trials that they are not of.
+    """
+    digest = hashlib.sha256()
+    for file in sorted((Path(__file__).parent / "statistics").glob("*.py")):
+        digest.update(file.read_bytes())
+    finished = (trial for trial in trials if trial.status == "FINISHED")
+    lines = [f"{trial.row} {trial.seed} {trial.fingerprint} {sorted(trial.metrics.items())!r}" for trial in finished]
+    digest.update("\n".join(sorted(lines)).encode())
+    return digest.hexdigest()[:16]

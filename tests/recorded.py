@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.records import CellStatistics, StageRecord, SweepRecord, TrialRecord
+from orchestrator.records import CellStatistics, StageRecord, SweepRecord, TrialRecord, statistics_digest
 from orchestrator.tracking import Tracker, default_artifacts, default_uri
 from orchestrator.tracking.store import Store
 from search_spaces.table import Column, Row, TableSpec
@@ -55,7 +55,8 @@ def record_all(tracker: Tracker, record: SweepRecord | None = None, **close) -> 
     record_stage(tracker)
     for (row, seed), score in SCORES.items():
         tracker.trial_ended(trial(row, seed), "FINISHED", {"f1": score})
-    tracker.write_statistics({row: statistics.as_metrics("f1") for row, statistics in STATISTICS.items()})
+    cells = {row: statistics.as_metrics("f1") for row, statistics in STATISTICS.items()}
+    tracker.write_statistics(cells, statistics_digest(tracker._trials.values()))
     tracker.close_sweep("FINISHED", **close)
     assert tracker.healthy
 

@@ -56,6 +56,7 @@ def read_sweep(uri: str, study: str, sweep_key: str | None = None) -> RecordedSw
         sweep=sweep,
         trials=tuple(trial_result(run) for run in runs if run.data.tags["kind"] == "trial"),
         cells={row: run.data.metrics for row, run in cells.items()},
+        told_by=chosen.data.tags.get("statistics", ""),
         links={row: page(uri, f"#/experiments/{experiment}/runs/{run.info.run_id}") for row, run in {**cells, "": chosen}.items()},
     )
 

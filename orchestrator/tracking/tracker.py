@@ -209,13 +209,17 @@ class Tracker:
         return "\n".join(["Stages of this trial, first to last (shared ones ran once):", "", *lines])
 
     @_or_give_up
-    def write_statistics(self, cells: Mapping[str, Mapping[str, float]]) -> None:
-        """Write the statistics of rows on their cell runs (:meth:`orchestrator.records.CellStatistics.as_metrics`)."""
+    def write_statistics(self, cells: Mapping[str, Mapping[str, float]], told_by: str) -> None:
+        """Write the statistics of rows on their cell runs (:meth:`orchestrator.records.CellStatistics.as_metrics`).
+
+        ``told_by`` says what they were computed from (:func:`orchestrator.records.statistics_digest`); it is written last.
+        """
         for row, numbers in cells.items():
             run_id, stamp = self._runs["cell", row, ""], now()
             written = self._store.get(run_id).data.metrics
             changed = [name for name in numbers if name not in written or repr(numbers[name]) != repr(written[name])]  # NaN is NaN
             self._store.write(run_id, [(name, numbers[name], 0, stamp) for name in changed])
+        self._store.write(self._runs["sweep", "", ""], tags={"statistics": told_by})
 
     @_or_give_up
     def close_sweep(self, status: Status, artifacts: Sequence[Path] = (), note: str = "") -> None:

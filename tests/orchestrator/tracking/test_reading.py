@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from orchestrator.records import CellStatistics
+from orchestrator.records import CellStatistics, statistics_digest
 from orchestrator.table import app
 from orchestrator.tracking import default_uri, read_sweep, studies, study_page
 from orchestrator.tracking.store import Store
@@ -99,7 +99,8 @@ def test_an_incomplete_sweep_is_refused_unless_partial(results: Path) -> None:
     tracker = tracker_of(results)
     tracker.open_sweep(sweep())
     tracker.trial_ended(trial("a", 0), "FINISHED", {"f1": 0.5})
-    tracker.write_statistics({"a": CellStatistics(n=1, mean=0.5).as_metrics("f1")})
+    told_by = statistics_digest(read_sweep(default_uri(results), "toy").trials)
+    tracker.write_statistics({"a": CellStatistics(n=1, mean=0.5).as_metrics("f1")}, told_by)
     tracker.close_sweep("KILLED")
     refused = CliRunner().invoke(app, ["toy", "--results", str(results)])
     assert isinstance(refused.exception, UserError)

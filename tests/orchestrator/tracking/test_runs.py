@@ -66,7 +66,7 @@ def test_a_statistic_that_is_known_no_more_is_gone(results: Path) -> None:
     record_all(tracker_of(results))
     again = tracker_of(results)
     again.open_sweep(sweep())
-    again.write_statistics({"a": CellStatistics(n=2, mean=0.6).as_metrics("f1")})
+    again.write_statistics({"a": CellStatistics(n=2, mean=0.6).as_metrics("f1")}, "digest")
     again.close_sweep("FINISHED")
     assert CellStatistics.from_metrics("f1", read_sweep(default_uri(results), "toy").cells["a"]) == CellStatistics(n=2, mean=0.6)
 
