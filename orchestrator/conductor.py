@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import Any
@@ -16,6 +17,7 @@ from orchestrator.progress import SweepDisplay, plan_sentence, plan_table
 from orchestrator.running import alone, on_cluster, prepare_corpora, stop_signals, tracker_of
 from orchestrator.tracking import default_artifacts, default_uri
 from search_spaces.search import Search
+from trainables.errors import UserError
 from trainables.stage import StopRequested
 
 COMPLETE, INCOMPLETE, INTERRUPTED = 0, 1, 130
@@ -116,7 +118,8 @@ def _conclude(plan: Plan, outcome: str, options: Options, console: Console, seco
     finished = sum(store.is_done(trial.record.fingerprint) for trial in plan.trials)
     complete = finished == len(plan.trials)
     if outcome == "KILLED" and not complete:
-        write_statistics(plan, tracker, default_uri(options.results), store)
+        with contextlib.suppress(UserError):  # what is wrong with a result is told when its table is made
+            write_statistics(plan, tracker, default_uri(options.results), store)
         tracker.close_sweep("KILLED")
         console.print(f"Stopped. {finished} of {len(plan.trials)} trials are finished; the same command goes on from here.")
         return INTERRUPTED

@@ -44,7 +44,7 @@ def deliver_trial(call: Call, trial: TrialRecord, store: ArtifactStore) -> dict[
     for name in done:
         provenance = store.read_json(name, "provenance.json")
         codes.setdefault(name.partition("/")[0], set()).add(provenance["code"])
-        if provenance.get("dirty") and not _committed_since(store.read_json(name, "config.json"), provenance["code"]):
+        if provenance.get("dirty") and not _committed_since(store.read_json(name, "config.json"), provenance):
             dirty.update(provenance["dirty"])
     code = {stage: "+".join(sorted(digests)) for stage, digests in codes.items()}
     call("trial_ended", trial.model_copy(update={"code": code, "dirty": tuple(sorted(dirty))}), "FINISHED", metrics)
@@ -61,11 +61,20 @@ def deliver_statistics(call: Call, recorded: RecordedSweep, store: ArtifactStore
 
     from orchestrator.statistics import table_statistics
 
+    def read(fingerprint: str) -> pd.DataFrame:
+        file = store.path(fingerprint) / "predictions.parquet"
+        try:
+            return pd.read_parquet(file)
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError) as error:  # pyarrow's own errors are of these kinds
+            raise UserError(f"{file} cannot be read ({error}); compute it again with --redo force") from error
+
     twins = any(corpus.twin for corpus in recorded.sweep.corpora.values())
     cells = table_statistics(
         recorded.sweep.table,
         recorded.trials,
-        lambda fingerprint: pd.read_parquet(store.path(fingerprint) / "predictions.parquet"),
+        read,
         with_published=not twins,  # a twin's numbers are never comparable to a paper's
     )
     rows: dict[str, dict[str, float]] = {}
@@ -74,10 +83,15 @@ def deliver_statistics(call: Call, recorded: RecordedSweep, store: ArtifactStore
     call("write_statistics", rows, statistics_digest(recorded.trials))
 
 
-def _committed_since(config: Mapping[str, Any], code: str) -> bool:
-    """Whether the code that computed a result is that of the checkout, in which everything is committed by now."""
+def _committed_since(config: Mapping[str, Any], provenance: Mapping[str, Any]) -> bool:
+    """Whether the code that computed a result is that of the checkout, in which everything is committed by now.
+
+    The digest of a stage's code is of ``trainables`` alone, so of other files it cannot be told.
+    """
+    if dirty_files() or not all(file.startswith("trainables/") for file in provenance["dirty"]):
+        return False
     try:
-        return not dirty_files() and stage_code(stage_class(config["stage"])) == code
+        return stage_code(stage_class(config["stage"])) == provenance["code"]
     except UserError:
         return False  # this version of the program has no such stage
 

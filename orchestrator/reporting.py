@@ -49,8 +49,10 @@ def print_table(
     Returns:
         Whether there is a table.
     """
+    folder = results / "tables" / plan.study.name
     try:
         table = None if tracker.problem else _table(plan, tracker, uri, store)
+        files = write_files(table_files(table), folder) if table else []
     except UserError as error:
         tracker.close_sweep("FAILED")
         console.print(f"[bold red]no table:[/bold red] {escape(str(error))}", highlight=False)
@@ -60,8 +62,7 @@ def print_table(
         console.print(f"[bold red]no table:[/bold red] {escape(tracker.problem or '')}.", highlight=False, soft_wrap=True)
         console.print("The same command delivers the results later and computes nothing again. They are in", plan.setting.store)
         return False
-    folder = results / "tables" / plan.study.name
-    tracker.close_sweep(status, write_files(table_files(table), folder), render(table, Format.markdown))
+    tracker.close_sweep(status, files, render(table, Format.markdown))
     console.print(terminal(table))
     if uri.startswith("sqlite:"):
         console.print(f"Compare the runs:  mlflow ui --host 127.0.0.1 --backend-store-uri {uri}", highlight=False, soft_wrap=True)

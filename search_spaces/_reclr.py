@@ -14,7 +14,10 @@ from trainables.segment_embeddings import SegmentEmbeddings
 from trainables.session_classifier import SessionClassifier
 
 RUNS = 10
-"""Section 3.3: '10 times running under different seeds'; a row without a deviation is printed from we do not know how many."""
+"""Section 3.3, of Table 1: '10 times running under different seeds'. Of Tables 2 to 4, printed alike, the paper does not say; we
+assume the same, and their captions say so. A row without a deviation is printed from we do not know how many."""
+
+ASSUMED = "the published deviations are taken to be over 10 runs, as in Table 1"
 
 mdd = LogMelFeatures(corpus="mdd", unit="session")
 mosei = LogMelFeatures(corpus="mosei", unit="utterance")

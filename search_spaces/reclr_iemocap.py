@@ -6,7 +6,7 @@ The paper splits 'randomly', 70 % to 30 %; here no speaker is on both sides, so 
 Cnn10 from random weights.
 """
 
-from search_spaces._reclr import COLUMNS, coclr, guesses, iemocap, printed, reclr, row, simclr
+from search_spaces._reclr import ASSUMED, COLUMNS, coclr, guesses, iemocap, printed, reclr, row, simclr
 from search_spaces.study import Chain, study
 from search_spaces.table import TableSpec
 from trainables.contrastive_pretraining import ContrastivePretraining
@@ -46,6 +46,6 @@ STUDY = study(
     protocol=(
         "angry, happy (with excited), sad, frustrated, neutral; 70/30 split by speaker, drawn by seed; the last epoch counts; "
         "one reference model and one pretraining per row, whose own variation the intervals do not cover; pretraining on MDD, "
-        "without labels"
+        f"without labels; {ASSUMED}"
     ),
 )

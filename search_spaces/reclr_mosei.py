@@ -6,7 +6,7 @@ The corpus' own splits are kept (by speaker where it names none), and the best e
 reference model (section 2.1). The rows of SimCLR and of random weights are ours: the paper begins with CoCLR, the baseline.
 """
 
-from search_spaces._reclr import COLUMNS, coclr, guesses, mosei, printed, reclr, row, simclr
+from search_spaces._reclr import ASSUMED, COLUMNS, coclr, guesses, mosei, printed, reclr, row, simclr
 from search_spaces.study import Chain, study
 from search_spaces.table import TableSpec
 from trainables.contrastive_pretraining import ContrastivePretraining
@@ -46,6 +46,7 @@ STUDY = study(
     protocol=(
         "the corpus' own training, validation and test set (divided by speaker where it names none), score 0 left out; best "
         "validation epoch; one reference model and one pretraining per row, whose own variation the intervals do not cover; "
-        "pretraining on MDD, without labels, its references from the training set of this same corpus"
+        "pretraining on MDD, without labels, its references from the training set of this same corpus; "
+        f"{ASSUMED}"
     ),
 )

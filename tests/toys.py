@@ -74,3 +74,19 @@ class Steps(Stage):
             if context.checkpoint_due():
                 context.save_checkpoint({"step": step + 1})
         (context.directory / "metrics.json").write_text(json.dumps({"f1_macro": float(self.steps), "resumed": bool(saved)}))
+
+
+class Climb(Stage):
+    """Reports every step up to its last; goes on from another one that ended earlier."""
+
+    label: ClassVar[str] = "climb"
+    shortcuts: ClassVar[frozenset[str]] = frozenset({"resume"})
+    last: int
+    resume: Climb | None = None
+
+    def run(self, context: Context) -> None:
+        begun = context.begun(self.resume) if self.resume else None
+        first = json.loads((begun / "metrics.json").read_text())["last"] if begun else 0
+        for step in range(first, self.last):
+            context.report({"step": float(step)}, step)
+        (context.directory / "metrics.json").write_text(json.dumps({"last": self.last, "climbed": self.last - first}))

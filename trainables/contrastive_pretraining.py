@@ -198,9 +198,8 @@ class ContrastivePretraining(Stage):
                 )
             return {"learning_rate": optimizer.param_groups[0]["lr"]}
 
-        begin = None
-        if self.resume is not None:
-            begin = torch.load(context.result(self.resume) / _STATE, map_location="cpu", weights_only=True)
+        begun = context.begun(self.resume) if self.resume else None
+        begin = torch.load(begun / _STATE, map_location="cpu", weights_only=True) if begun else None
         state = train(
             context,
             seed=self.seed,

@@ -30,7 +30,8 @@ class SessionClassifier(Stage):
     - Embeddings are standardised with the mean and deviation of the training sessions' segments.
 
     For a search (:class:`~trainables.protocols.Division`): ``holdout_seed`` draws the same test speakers for every seed. With
-    ``scored_on='dev'`` neither their labels nor their embeddings have any part in the result, and development speakers are scored.
+    ``scored_on='dev'`` development speakers are scored, and the test speakers' embeddings and labels have no part in the result,
+    but for this: every class must be among them.
 
     Result: ``predictions.parquet`` (one row per scored session), ``metrics.json`` (``f1_macro, f1_micro, uar``).
     """

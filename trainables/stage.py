@@ -55,6 +55,12 @@ class Context(Protocol):
     def result(self, stage: Stage) -> Path:
         """Directory of an upstream stage's finished result."""
 
+    def begun(self, stage: Stage) -> Path | None:
+        """Directory of an upstream result that this stage goes on from, of the same kind; its curves become this stage's own.
+
+        None if other code computed it: half of a result by one code and half by another would bear the name of one.
+        """
+
     def corpus(self, role: str) -> CorpusSource:
         """The corpus that plays this role."""
 

@@ -30,30 +30,20 @@ def _sign(score: float) -> int | None:
     return None if score == 0 else int(score > 0)
 
 
-_EMOTIONS = {
-    "angry": "ang anger",
-    "happy": "hap happiness exc excited excitement",
-    "sad": "sadness",
-    "frustrated": "fru frustration",
-    "neutral": "neu neutrality",
-}
-"""Class to its other names: IEMOCAP's codes and the plain words."""
+_EMOTIONS = {"angry": ("ang",), "happy": ("hap", "exc"), "sad": ("sad",), "frustrated": ("fru",), "neutral": ("neu",)}
+"""Class to IEMOCAP's codes, which every manifest with emotions holds (:mod:`trainables.corpora.emotions`)."""
 
-_EMOTION_CLASS = {word: number for number, (name, others) in enumerate(_EMOTIONS.items()) for word in (name, *others.split())}
-
-
-def _emotion(category: str) -> int | None:
-    return _EMOTION_CLASS.get(category.strip().lower())
+_EMOTION_CLASS = {code: number for number, codes in enumerate(_EMOTIONS.values()) for code in codes}
 
 
 TASKS: dict[TaskName, Task] = {
     "depression": Task("depressed", ("healthy", "depressed"), {0: 0, 1: 1}.get, of_speaker=True),
     "sentiment": Task("sentiment", ("negative", "positive"), _sign),
-    "emotion5": Task("emotion", tuple(_EMOTIONS), _emotion),
+    "emotion5": Task("emotion", tuple(_EMOTIONS), _EMOTION_CLASS.get),
 }
 """Sources: ReCLR, section 3.1.
 
 Sentiment (CMU-MOSEI): sentences 'with a score of 0' are neglected, a score below 0 is class 0, any other class 1.
 Emotion5 (IEMOCAP): 'we select utterances labeled as "angry", "happy", "excited", "sad", "frustrated", and "neutral", where
-utterances with "excited" are merged into "happy" class'; every other category, and utterances without one, are left out.
+utterances with "excited" are merged into "happy" class'; every other category, and utterances without one (''), are left out.
 """

@@ -58,6 +58,14 @@ class WorkerContext:
         self._store.check_identity(name, identity_of(stage, self._job.setting.digests))
         return path
 
+    def begun(self, stage: Stage) -> Path | None:
+        """Directory of the result to go on from, unless it was computed by other code than this stage is."""
+        name, path = fingerprint(stage, self._job.setting.digests), self.result(stage)
+        if self._store.read_json(name, "provenance.json")["code"] != self._code:
+            return None
+        self.history = [tuple(point) for point in self._store.read_json(name, "history.json")]
+        return path
+
     def corpus(self, role: str) -> CorpusSource:
         """The corpus of this role."""
         return self._job.setting.corpora[role]

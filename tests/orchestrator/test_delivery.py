@@ -1,13 +1,17 @@
 """What a finished trial says of the code that computed it."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from orchestrator import delivery
 from orchestrator.artifacts import ArtifactStore
-from orchestrator.delivery import deliver_trial
+from orchestrator.delivery import deliver_statistics, deliver_trial
 from orchestrator.execution.local import LocalExecutor
-from orchestrator.records import TrialRecord
+from orchestrator.records import RecordedSweep, TrialRecord, TrialResult
+from tests.recorded import sweep
 from tests.toys import Number, toy_setting
+from trainables.errors import UserError
 
 FILE = "trainables/crnn.py"
 
@@ -47,3 +51,28 @@ def test_a_result_is_clean_as_soon_as_the_very_code_that_computed_it_is_committe
 
 def test_a_result_of_other_code_than_was_committed_later_stays_dirty(delivered):
     assert delivered((FILE,), (), code="another") == (FILE,)
+
+
+def test_a_result_made_with_edited_code_of_the_orchestrator_stays_dirty(delivered):
+    assert delivered(("orchestrator/execution/context.py",), ()) == ("orchestrator/execution/context.py",)
+
+
+def test_a_damaged_file_of_predictions_is_told_with_its_name(tmp_path):
+    (tmp_path / "predictions.parquet").write_bytes(b"PAR1 and no more")
+    store = SimpleNamespace(path=lambda fingerprint: tmp_path)
+    trial = TrialResult(
+        row="a",
+        seed=0,
+        fingerprint="X/1",
+        status="FINISHED",
+        metrics={"f1_macro": 0.5},
+        scale="demo",
+        protocol="",
+        code={},
+        corpora={},
+    )
+    spec = sweep().table
+    column = spec.columns[0].model_copy(update={"metric": "f1_macro"})
+    record = sweep(table=spec.model_copy(update={"columns": (column,), "headline": "f1_macro"}))
+    with pytest.raises(UserError, match=r"predictions\.parquet cannot be read .* --redo force"):
+        deliver_statistics(lambda *call: None, RecordedSweep(sweep=record, trials=(trial,), cells={}), store)

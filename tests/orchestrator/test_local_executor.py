@@ -11,7 +11,7 @@ from orchestrator.execution.local import LocalExecutor
 from orchestrator.execution.walk import ready_stages
 from orchestrator.plan import PlannedTrial
 from orchestrator.records import TrialRecord
-from tests.toys import Broken, Number, Steps, Sum, toy_setting
+from tests.toys import Broken, Climb, Number, Steps, Sum, toy_setting
 from trainables.identity import identity_of
 from trainables.stage import StopRequested, from_config
 
@@ -164,3 +164,17 @@ def test_a_finished_stage_hides_what_is_upstream_of_it(tmp_path):
     store = ArtifactStore(tmp_path / "store")
     store.remove(run.setting.fingerprint(Number()))
     assert ready_stages(target, run.setting, store) == {}
+
+
+@pytest.mark.parametrize(("code", "climbed"), [(None, 2), ("another", 5)])
+def test_a_stage_goes_on_from_an_earlier_result_of_the_same_code_and_has_its_curves_whole_either_way(tmp_path, code, climbed):
+    run, _ = executor(tmp_path)
+    run.finish_chain(Climb(last=3))
+    store = ArtifactStore(tmp_path / "store")
+    if code:
+        file = store.path(run.setting.fingerprint(Climb(last=3))) / "provenance.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "code": code}))
+    run.finish_chain(Climb(last=5, resume=Climb(last=3)))
+    name = run.setting.fingerprint(Climb(last=5))  # how it came there is no part of its identity
+    assert store.read_json(name, "metrics.json") == {"last": 5, "climbed": climbed}
+    assert [step for _, _, step, _ in store.read_json(name, "history.json")] == [0, 1, 2, 3, 4]

@@ -21,19 +21,29 @@ class FakeContext:
         rank: This process' rank.
         world_size: Number of ranks.
         stop_after: Be stopped after so many steps; None for never.
+        other_code: Whether the upstream results were computed by other code.
     """
 
     def __init__(
-        self, directory: Path, results: Mapping[Stage, Path], rank: int = 0, world_size: int = 1, stop_after: int | None = None
+        self,
+        directory: Path,
+        results: Mapping[Stage, Path],
+        rank: int = 0,
+        world_size: int = 1,
+        stop_after: int | None = None,
+        other_code: bool = False,
     ) -> None:
         directory.mkdir(exist_ok=True)
         self.rank, self.world_size, self.device, self.directory = rank, world_size, torch.device("cpu"), directory
         self.reports: list[tuple[int, dict[str, float]]] = []
-        self._results, self._steps_left = dict(results), stop_after
+        self._results, self._steps_left, self._other_code = dict(results), stop_after, other_code
         self._checkpoint = directory.with_suffix(".checkpoint")
 
     def result(self, stage: Stage) -> Path:
         return self._results[stage]
+
+    def begun(self, stage: Stage) -> Path | None:
+        return None if self._other_code else self._results[stage]
 
     def corpus(self, role: str) -> CorpusSource:
         raise NotImplementedError("this context has no corpora")

@@ -267,6 +267,13 @@ def test_gone_on_with_from_epoch_to_epoch_it_ends_in_the_bytes_of_one_that_never
     assert last.reports == whole.reports[2:], "it trained the last epoch alone, at that epoch's learning rate"
 
 
+def test_what_other_code_began_is_not_gone_on_with_but_trained_anew(tmp_path, upstream):
+    whole = run(stage(), tmp_path / "whole", upstream)
+    last = climb(tmp_path / "rungs", upstream, other_code=True)
+    assert last.reports == whole.reports
+    assert (last.directory / "encoder.safetensors").read_bytes() == (tmp_path / "whole/encoder.safetensors").read_bytes()
+
+
 def test_interrupted_after_it_went_on_it_still_ends_in_the_same_bytes(tmp_path, upstream):
     two_steps = {"iterations_per_epoch": 2, "epochs": 2}
     first = stage(**two_steps).stopped(1)

@@ -14,15 +14,14 @@ def classes(task, labels):
     return [None if (number := TASKS[task].class_of(label)) is None else names[number] for label in labels]
 
 
-def test_iemocaps_codes_and_plain_words_mean_the_same_five_emotions_and_excited_is_happy():
+def test_iemocaps_codes_mean_five_emotions_and_excited_is_happy():
     assert TASKS["emotion5"].classes == ("angry", "happy", "sad", "frustrated", "neutral")
-    codes = classes("emotion5", ["ang", "hap", "exc", "sad", "fru", "neu"])
-    assert codes == ["angry", "happy", "happy", "sad", "frustrated", "neutral"]
-    assert classes("emotion5", ["Anger", "happiness", "excited", "sadness", "frustration", " NEUTRAL "]) == codes
+    found = classes("emotion5", ["ang", "hap", "exc", "sad", "fru", "neu"])
+    assert found == ["angry", "happy", "happy", "sad", "frustrated", "neutral"]
 
 
 def test_other_emotions_and_utterances_without_agreement_are_left_out():
-    assert classes("emotion5", ["sur", "fea", "oth", "dis", "xxx", "", "surprise"]) == [None] * 7
+    assert classes("emotion5", ["sur", "fea", "oth", "dis", "xxx", ""]) == [None] * 6
 
 
 def test_sentiment_is_the_scores_sign_and_zero_is_left_out():
@@ -52,5 +51,5 @@ def test_a_corpus_without_the_label_or_with_none_of_the_classes_is_refused_with_
         read_units(features(tmp_path), TASKS["emotion5"])
     with pytest.raises(UserError, match="'depressed' is missing"):
         read_units(features(tmp_path, depressed=[0, 0, np.nan, 1]), TASKS["depression"])
-    with pytest.raises(UserError, match=r"no emotion is one of angry, .*; found '', 'boredom': map"):
-        read_units(features(tmp_path, emotion=["boredom", "boredom", "", ""]), TASKS["emotion5"])
+    with pytest.raises(UserError, match=r"no emotion is one of angry, .*; found '', 'oth': map"):
+        read_units(features(tmp_path, emotion=["oth", "oth", "", ""]), TASKS["emotion5"])

@@ -25,6 +25,3 @@ EMOTIONS = tuple(_CATEGORIES)
 
 EMOTION_CODES = {word: code for code, words in _CATEGORIES.items() for word in (code, *words.split())}
 """Word (lower case) to category."""
-
-LEARNABLE = {"ang": "ang", "hap": "hap", "exc": "hap", "sad": "sad", "fru": "fru", "neu": "neu"}
-"""Categories that emotion recognition on IEMOCAP keeps, and their class: excited is merged into happy (ReCLR, section 3.1)."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from trainables.corpora.emotions import EMOTIONS, LEARNABLE
+from trainables.corpora.emotions import EMOTIONS
+from trainables.tasks import TASKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +44,7 @@ def _speakers_with(diagnosis: int) -> Callable[[pd.DataFrame], int]:
 
 def _divisible_classes(segments: pd.DataFrame) -> int:
     """Counts classes of emotion that can be on both sides of a split by speaker."""
-    speakers = segments.groupby(segments["emotion"].map(LEARNABLE))["speaker"].nunique()
+    speakers = segments.groupby(segments["emotion"].map(TASKS["emotion5"].class_of))["speaker"].nunique()
     return int((speakers >= 2).sum())
 
 

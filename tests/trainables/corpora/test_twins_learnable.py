@@ -16,8 +16,8 @@ from sklearn.preprocessing import StandardScaler
 
 from trainables.corpora.audio import read_audio
 from trainables.corpora.corpus import CorpusSource
-from trainables.corpora.emotions import LEARNABLE
 from trainables.corpora.registry import open_corpora
+from trainables.tasks import TASKS
 
 
 def statistics(source: CorpusSource, rows: pd.DataFrame) -> np.ndarray:
@@ -32,9 +32,9 @@ def statistics(source: CorpusSource, rows: pd.DataFrame) -> np.ndarray:
 def emotion_recall(source: CorpusSource) -> float:
     """Unweighted average recall of the five classes of emotion."""
     table = source.manifest()
-    table = table[table["emotion"].isin(LEARNABLE)]
+    table = table.assign(label=table["emotion"].map(TASKS["emotion5"].class_of)).dropna(subset="label")
     turns = [statistics(source, table.loc[[row]]) for row in table.index]
-    return average_recall(turns, table["emotion"].map(LEARNABLE).tolist(), table["speaker"].tolist())
+    return average_recall(turns, table["label"].tolist(), table["speaker"].tolist())
 
 
 def average_recall(features: list[np.ndarray], labels: list[int] | list[str], speakers: list[str]) -> float:
