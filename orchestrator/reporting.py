@@ -13,7 +13,7 @@ from orchestrator.delivery import deliver_statistics
 from orchestrator.plan import Plan
 from orchestrator.records import Status
 from orchestrator.tables.cells import Table, make_table
-from orchestrator.tables.files import table_files, write_files
+from orchestrator.tables.files import table_files, write_files, write_refusal
 from orchestrator.tables.render import Format, render
 from orchestrator.tables.terminal import terminal
 from orchestrator.tracking import Tracker, read_sweep, study_page
@@ -55,6 +55,7 @@ def print_table(
         files = write_files(table_files(table), folder) if table else []
     except UserError as error:
         tracker.close_sweep("FAILED")
+        write_refusal(folder, error.messages)
         console.print(f"[bold red]no table:[/bold red] {escape(str(error))}", highlight=False)
         console.print(f"`python -m orchestrator.table {plan.study.name} --partial` shows what there is.", highlight=False)
         return False

@@ -60,12 +60,12 @@ def _check(study: str | None, every: bool, curve: bool, form: Format | None) -> 
 
 
 def _show(study: str, form: Format, output: Path | None, partial: bool, results: Path) -> None:
-    from orchestrator.tables.files import write_files
+    from orchestrator.tables.files import write_file
     from orchestrator.tracking import default_uri, read_sweep
 
     made = make_table(read_sweep(default_uri(results), study), partial)
     if output is not None:
-        write_files({output.name: render(made, form).encode()}, output.parent)
+        write_file(output, render(made, form).encode())
         typer.echo(f"written to {output}", err=True)
     elif form is Format.terminal and sys.stdout.isatty():
         Console().print(terminal(made))
@@ -74,12 +74,15 @@ def _show(study: str, form: Format, output: Path | None, partial: bool, results:
 
 
 def _write_all(results: Path, folder: Path, partial: bool) -> None:
-    from orchestrator.tables.files import write_files
+    from orchestrator.tables.files import write_files, write_refusal
     from orchestrator.tables.index import collect, collection_files
     from orchestrator.tracking import default_uri
 
     found = collect(default_uri(results), partial)
-    written = write_files(collection_files(found), folder)
+    files = collection_files(found)
+    for study, reasons in found.refused.items():
+        write_refusal(folder / study, reasons)
+    written = write_files(files, folder)
     named = ", ".join(found.tables) or "none"
     typer.echo(f"written to {folder}: {len(written)} files, index.html and the tables of: {named}")
     for study, reasons in found.refused.items():

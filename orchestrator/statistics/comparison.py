@@ -12,8 +12,11 @@ import numpy as np
 from orchestrator.statistics.resampling import SeedScores
 from orchestrator.statistics.two_level import two_level
 
-_EXACT_UP_TO = 16
-_RANDOM_PATTERNS = 100_000
+EXACT_UP_TO = 16
+"""The most seeds whose sign-flip test goes through all patterns of signs."""
+
+RANDOM_PATTERNS = 100_000
+"""How many it draws beyond."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +71,15 @@ def sign_flip_p(differences: np.ndarray) -> float:
     """
     observed, slack = abs(differences.sum()), 1e-12 * np.abs(differences).sum()
     reached = int(np.count_nonzero(np.abs(_patterns(len(differences)) @ differences) >= observed - slack))
-    if len(differences) <= _EXACT_UP_TO:
+    if len(differences) <= EXACT_UP_TO:
         return reached / 2 ** len(differences)
-    return (reached + 1) / (_RANDOM_PATTERNS + 1)
+    return (reached + 1) / (RANDOM_PATTERNS + 1)
 
 
 def sign_flip_floor(n: int) -> float:
     """The least p that :func:`sign_flip_p` can give with ``n`` seeds: 0.0625 with 5, 0.03125 with 6."""
     least = 2 / 2**n
-    return least if n <= _EXACT_UP_TO else max(least, 1 / (_RANDOM_PATTERNS + 1))
+    return least if n <= EXACT_UP_TO else max(least, 1 / (RANDOM_PATTERNS + 1))
 
 
 def hedges_g(differences: np.ndarray) -> float | None:
@@ -107,6 +110,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
 @cache
 def _patterns(n: int) -> np.ndarray:
     """Signs ``[patterns, n]``."""
-    if n <= _EXACT_UP_TO:
+    if n <= EXACT_UP_TO:
         return 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-    return np.random.default_rng(0).choice(np.array([-1.0, 1.0]), (_RANDOM_PATTERNS, n))
+    return np.random.default_rng(0).choice(np.array([-1.0, 1.0]), (RANDOM_PATTERNS, n))

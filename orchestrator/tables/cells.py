@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from orchestrator.records import CellStatistics, RecordedSweep, SweepRecord, TrialResult
-from orchestrator.tables.faults import doubtful_faults, fatal_faults, usable_trials, values_of
+from orchestrator.statistics import summarize
+from orchestrator.tables.faults import doubtful_faults, fatal_faults, statistics_fault, usable_trials
 from search_spaces.table import Column, Published, Row, TableSpec
 from trainables.errors import Faults
 
@@ -15,6 +16,9 @@ ALPHA = 0.05
 """Below it a corrected p calls a row better or worse than the baseline, or equivalent to the published number."""
 
 Verdict = Literal["better", "worse"]
+
+WITHOUT_STATISTICS = "without intervals and tests: they are computed when the sweep ends"
+"""The problem of a partial table whose trials have no statistics yet."""
 
 _IN_UNITS = ("mean", "std", "ci_low", "ci_high", "difference", "difference_low", "difference_high")
 
@@ -24,14 +28,14 @@ class Cell:
     """One row and metric, in the unit that is shown (percent where the column says so).
 
     Attributes:
-        values: The value of each seed, in the order of the seeds.
-        statistics: As MLflow has them; None without any value.
+        values: By seed, in the order of the seeds.
+        statistics: As MLflow has them, or mean, std and n alone if they are not told yet; None without any value.
         interval: That of the mean as it is shown: within the possible range.
         best: Whether no other row is better at the precision shown.
         published: The source's own number.
     """
 
-    values: tuple[float, ...]
+    values: Mapping[int, float]
     statistics: CellStatistics | None
     interval: tuple[float, float] | None
     best: bool
@@ -58,12 +62,14 @@ class Table:
         cells: By row key and metric.
         links: Address of each row's run in MLflow; that of the sweep's under ''.
         problems: Why the table is partial; empty if it is whole.
+        analysed: Whether there are intervals and tests at all; without them a partial table shows what has been measured so far.
     """
 
     sweep: SweepRecord
     cells: dict[tuple[str, str], Cell]
     links: dict[str, str]
     problems: tuple[str, ...] = ()
+    analysed: bool = True
 
     @property
     def spec(self) -> TableSpec:
@@ -82,7 +88,7 @@ class Table:
 
     def compares(self, column: Column) -> bool:
         """Whether the rows are compared with a baseline in this column."""
-        return self.baseline is not None and column == self.headline
+        return self.analysed and self.baseline is not None and column == self.headline
 
     def cell(self, row: Row, column: Column) -> Cell:
         """The cell of a row and a column."""
@@ -92,10 +98,15 @@ class Table:
         """The headline statistics of a row, in the unit that is shown."""
         return self.cell(row, self.headline).statistics
 
-    def tested(self) -> list[CellStatistics]:
-        """The headline statistics of the rows that were tested against the baseline."""
-        found = (self.statistics(row) for row in self.spec.rows)
-        return [statistics for statistics in found if statistics is not None and statistics.p_vs_baseline is not None]
+    def tested(self) -> dict[str, CellStatistics]:
+        """By row key, the headline statistics of the rows that were tested against the baseline."""
+        found = {row.key: self.statistics(row) for row in self.spec.rows}
+        return {key: statistics for key, statistics in found.items() if statistics and statistics.p_vs_baseline is not None}
+
+    def pairs(self, row: str) -> int:
+        """The seeds in which a row and the baseline both have a headline value, by the row's key."""
+        mine, theirs = (self.cells[key, self.spec.headline].values for key in (row, self.spec.baseline))
+        return len(mine.keys() & theirs.keys())
 
     def verdict(self, row: Row) -> Verdict | None:
         """Whether a row is better or worse than the baseline: in the headline metric, with ``p_vs_baseline`` below 0.05."""
@@ -108,36 +119,56 @@ class Table:
 def make_table(recorded: RecordedSweep, partial: bool = False) -> Table:
     """The table of a sweep, with the statistics that were recorded with it; here they are only checked and scaled.
 
-    A partial table has no cell for a metric that one of its row's trials lacks.
+    A partial table has no cell for a metric that one of its row's trials lacks. Where the recorded statistics are not those of the
+    trials, as while a sweep runs and after it was killed, a partial table has mean, deviation and n of the trials alone.
 
     Raises:
-        UserError: Every fault at once: a value is not finite, a seed is there twice, or a row's recorded statistics are not
-            those of its trials; and, unless ``partial``, whatever makes the trials unlike each other or the table incomplete
-            (:func:`orchestrator.tables.faults.doubtful_faults`). With ``partial`` the caption tells the latter instead.
+        UserError: Every fault at once: a value is not finite or a seed is there twice; and, unless ``partial``, whatever makes the
+            trials unlike each other or the table incomplete (:func:`orchestrator.tables.faults.doubtful_faults`), and recorded
+            statistics that are not those of the trials. With ``partial`` the caption tells the latter two instead.
     """
     sweep, trials = recorded.sweep, usable_trials(recorded)
-    fatal, doubtful = fatal_faults(recorded, trials), doubtful_faults(sweep, trials)
+    fatal, doubtful, untold = fatal_faults(sweep, trials), doubtful_faults(sweep, trials), statistics_fault(recorded, trials)
     offer = "" if fatal else " (--partial makes the table all the same, and says so)"
     faults = Faults(f"the trials of {sweep.study!r}{offer}")
-    for message in fatal if partial else fatal + doubtful:
+    for message in fatal if partial else [*fatal, *doubtful, *filter(None, [untold])]:
         faults.add(message)
     faults.raise_if_any()
     cells = {}
     for column in sweep.table.columns:
-        cells |= _column_cells(recorded, column, trials)
-    return Table(sweep, cells, dict(recorded.links), tuple(doubtful))
+        cells |= _column_cells(recorded, column, trials, analysed=untold is None)
+    problems = [*doubtful, *([WITHOUT_STATISTICS] if untold else [])]
+    return Table(sweep, cells, dict(recorded.links), tuple(problems), analysed=untold is None)
 
 
-def _column_cells(recorded: RecordedSweep, column: Column, trials: Sequence[TrialResult]) -> dict[tuple[str, str], Cell]:
+def _column_cells(
+    recorded: RecordedSweep, column: Column, trials: Sequence[TrialResult], analysed: bool
+) -> dict[tuple[str, str], Cell]:
     scale, cells = 100.0 if column.percent else 1.0, {}
     for row in recorded.sweep.table.rows:
-        values = tuple(value * scale for value in values_of(trials, row.key, column.metric))
-        statistics = _scaled(CellStatistics.from_metrics(column.metric, recorded.cells.get(row.key, {})), scale)
+        raw = _values_of(trials, row.key, column.metric)
+        told = CellStatistics.from_metrics(column.metric, recorded.cells.get(row.key, {})) if analysed else _measured(raw)
+        values = {seed: value * scale for seed, value in raw.items()}
+        statistics = _scaled(told, scale) if values else None
         interval, published = _shown_interval(statistics, column), row.published.get(column.metric)
         cells[row.key, column.metric] = Cell(values, statistics, interval, False, published)
     shown = {place: round(cell.statistics.mean, column.decimals) for place, cell in cells.items() if cell.statistics}
     top = (max if column.higher_is_better else min)(shown.values(), default=None)
     return {place: replace(cell, best=place in shown and shown[place] == top) for place, cell in cells.items()}
+
+
+def _values_of(trials: Sequence[TrialResult], row: str, metric: str) -> dict[int, float]:
+    """By seed; empty if a trial of the row lacks the metric, because the others answer another question."""
+    of_row = [trial for trial in trials if trial.row == row]
+    return {t.seed: t.metrics[metric] for t in of_row} if all(metric in t.metrics for t in of_row) else {}
+
+
+def _measured(values: Mapping[int, float]) -> CellStatistics | None:
+    """Without the interval: over seeds alone it would be shorter than the one that takes its place."""
+    if not values:
+        return None
+    summary = summarize({f"seed {seed}": value for seed, value in values.items()})
+    return CellStatistics(n=summary.n, mean=summary.mean, std=summary.std)
 
 
 def _scaled(statistics: CellStatistics | None, scale: float) -> CellStatistics | None:

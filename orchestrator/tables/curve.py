@@ -15,6 +15,7 @@ from orchestrator.tables.plotting import (
     MEASURED,
     PUBLISHED,
     SEED,
+    any_interval,
     any_published,
     legend,
     paper,
@@ -71,7 +72,7 @@ def _is_number(value: object) -> bool:
 def _draw_points(axes: Axes, table: Table, points: list[tuple[float, Row]]) -> None:
     for value, row in points:
         cell = table.cell(row, table.headline)
-        axes.plot([value] * len(cell.values), cell.values, **SEED)
+        axes.plot([value] * len(cell.values), list(cell.values.values()), **SEED)
         if cell.published:
             axes.plot(value, cell.published.mean, **DIAMOND, zorder=4)
         if cell.statistics and row == table.baseline:
@@ -122,7 +123,9 @@ def spread(heights: list[float], apart: float) -> list[float]:
 
 
 def _styles(table: Table, points: list[tuple[float, Row]]) -> dict[str, dict[str, Any]]:
-    styles = {"seeds": SEED, "mean": MEAN, "two-level 95 % interval": {**_BAND, "linewidth": 8}}
+    styles = {"seeds": SEED, "mean": MEAN}
+    if any_interval(table):
+        styles["95 % interval"] = {**_BAND, "linewidth": 8}
     if any_published(table):
         styles["published"] = DIAMOND
     if any(row == table.baseline for _, row in points):

@@ -23,7 +23,7 @@ def details(table: Table) -> list[Detail]:
     """The columns in which at least one row has something to show."""
     headline, found = table.headline, []
     found.append(_detail(table, headline, "speakers", lambda s: None if s.speakers is None else str(s.speakers)))
-    if table.baseline:
+    if table.compares(headline):
         found += _comparison(table)
     for column in table.spec.columns:
         title = f"equivalence p, {column.title}"

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from statistics import fmean
+from collections.abc import Sequence
 
-from orchestrator.records import CellStatistics, RecordedSweep, SweepRecord, TrialResult, sweep_command
-
-_SAME = 1e-12  # relative: another order of summation is no other number
+from orchestrator.records import RecordedSweep, SweepRecord, TrialResult, statistics_digest, sweep_command
 
 
 def usable_trials(recorded: RecordedSweep) -> list[TrialResult]:
@@ -19,17 +16,9 @@ def usable_trials(recorded: RecordedSweep) -> list[TrialResult]:
     return sorted(usable, key=lambda trial: (rows.index(trial.row), seeds.index(trial.seed), trial.fingerprint))
 
 
-def values_of(trials: Iterable[TrialResult], row: str, metric: str) -> tuple[float, ...]:
-    """The values of one cell; empty if a trial of the row lacks the metric, because the others answer another question."""
-    of_row = [trial for trial in trials if trial.row == row]
-    return tuple(trial.metrics[metric] for trial in of_row) if all(metric in trial.metrics for trial in of_row) else ()
-
-
-def fatal_faults(recorded: RecordedSweep, trials: Sequence[TrialResult]) -> list[str]:
-    """Why no table can be made, not even a partial one: a seed twice in a row, values that are no numbers, and statistics that
-    are missing or of other trials than these.
-    """
-    return _doubled_seeds(trials) + _not_finite(recorded.sweep, trials) + _other_statistics(recorded, trials)
+def fatal_faults(sweep: SweepRecord, trials: Sequence[TrialResult]) -> list[str]:
+    """Why no table can be made, not even a partial one: a seed twice in a row, and values that are no numbers."""
+    return _doubled_seeds(trials) + _not_finite(sweep, trials)
 
 
 def doubtful_faults(sweep: SweepRecord, trials: Sequence[TrialResult]) -> list[str]:
@@ -37,6 +26,20 @@ def doubtful_faults(sweep: SweepRecord, trials: Sequence[TrialResult]) -> list[s
     by several versions of its code, or by code that no commit holds.
     """
     return _missing_seeds(sweep, trials) + _missing_metrics(sweep, trials) + _mixtures(trials) + _uncommitted(trials)
+
+
+def statistics_fault(recorded: RecordedSweep, trials: Sequence[TrialResult]) -> str | None:
+    """Why the recorded statistics are not to be shown: there are none, or they were not computed from these trials by this code."""
+    if recorded.told_by == statistics_digest(recorded.trials):
+        return None
+    found = (
+        "the statistics were recorded for other trials, or by another version of the statistics"
+        if recorded.told_by
+        else "no statistics of these trials were recorded"
+    )
+    cost = "" if _missing_seeds(recorded.sweep, trials) else "computes nothing and "
+    anew = " anew" if recorded.told_by else ""
+    return f"{found}; run `{sweep_command(recorded.sweep.study)}` again, which {cost}records them{anew}"
 
 
 def _doubled_seeds(trials: Sequence[TrialResult]) -> list[str]:
@@ -58,39 +61,6 @@ def _not_finite(sweep: SweepRecord, trials: Sequence[TrialResult]) -> list[str]:
         for column in sweep.table.columns
         if not math.isfinite(trial.metrics.get(column.metric, 0.0))
     ]
-
-
-def _other_statistics(recorded: RecordedSweep, trials: Sequence[TrialResult]) -> list[str]:
-    """Rows with a doubled seed or a value that is no number are left to the faults that say so."""
-    counts = Counter((trial.row, trial.seed) for trial in trials)
-    doubled = {row for (row, _), count in counts.items() if count > 1}
-    stale = [row.key for row in recorded.sweep.table.rows if row.key not in doubled and _is_stale(recorded, row.key, trials)]
-    if not stale:
-        return []
-    rows = f"{'row' if len(stale) == 1 else 'rows'} {', '.join(map(repr, stale))}"
-    command = sweep_command(recorded.sweep.study)
-    return [
-        f"the statistics of {rows} were recorded for other trials; run `{command}` again, which computes nothing and records "
-        "them anew"
-    ]
-
-
-def _is_stale(recorded: RecordedSweep, row: str, trials: Sequence[TrialResult]) -> bool:
-    metrics = [column.metric for column in recorded.sweep.table.columns]
-    cells = {metric: values_of(trials, row, metric) for metric in metrics}
-    cell = recorded.cells.get(row, {})
-    return any(
-        not _agree(CellStatistics.from_metrics(metric, cell), values)
-        for metric, values in cells.items()
-        if all(map(math.isfinite, values))
-    )
-
-
-def _agree(recorded: CellStatistics | None, values: Sequence[float]) -> bool:
-    if recorded is None or not values:
-        return recorded is None and not values
-    tolerance = _SAME * max(map(abs, values))
-    return recorded.n == len(values) and abs(recorded.mean - fmean(values)) <= tolerance
 
 
 def _missing_seeds(sweep: SweepRecord, trials: Sequence[TrialResult]) -> list[str]:
@@ -132,7 +102,7 @@ def _mixtures(trials: Sequence[TrialResult]) -> list[str]:
 def _way_out(fact: str) -> str:
     if not fact.startswith("code of "):
         return ""
-    return "; run the sweep again with --redo force to compute all with the present code, or --partial"
+    return "; run the study again with --redo force to compute all with the present code, or --partial"
 
 
 def _uncommitted(trials: Sequence[TrialResult]) -> list[str]:

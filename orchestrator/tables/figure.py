@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.tables import text
 from orchestrator.tables.cells import Cell, Table
-from orchestrator.tables.plotting import DASHED, DIAMOND, MEAN, SEED, any_published, legend, paper, png
+from orchestrator.tables.plotting import DASHED, DIAMOND, MEAN, SEED, any_interval, any_published, legend, paper, png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,8 @@ def headline_figure(table: Table) -> bytes:
     figure, axes = paper(table, 1.7 + 0.42 * len(rows))
     for height, row in enumerate(rows):
         _draw(axes, table.cell(row, column), height)
-    styles = {"seeds": SEED, "mean, two-level 95 % interval": MEAN, **({"published": DIAMOND} if any_published(table) else {})}
+    mean = "mean, 95 % interval" if any_interval(table) else "mean"
+    styles = {"seeds": SEED, mean: MEAN, **({"published": DIAMOND} if any_published(table) else {})}
     baseline = table.statistics(table.baseline) if table.baseline else None
     if baseline:
         axes.axvline(baseline.mean, **DASHED, zorder=0)
@@ -36,7 +37,7 @@ def headline_figure(table: Table) -> bytes:
 
 
 def _draw(axes: Axes, cell: Cell, height: int) -> None:
-    axes.plot(cell.values, [height] * len(cell.values), **SEED)
+    axes.plot(list(cell.values.values()), [height] * len(cell.values), **SEED)
     if cell.statistics:
         mean = cell.statistics.mean
         reach = [[mean - cell.interval[0]], [cell.interval[1] - mean]] if cell.interval else None

@@ -44,6 +44,11 @@ def any_published(table: Table) -> bool:
     return any(table.cell(row, table.headline).published for row in table.spec.rows)
 
 
+def any_interval(table: Table) -> bool:
+    """Whether a number of the headline column has an interval."""
+    return any(table.cell(row, table.headline).interval for row in table.spec.rows)
+
+
 def png(figure: Figure) -> bytes:
     """The figure as PNG, without the version of matplotlib in it."""
     picture = io.BytesIO()

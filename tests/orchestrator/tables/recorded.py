@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from statistics import fmean, stdev
 
-from orchestrator.records import CellStatistics, RecordedSweep, SweepRecord, TrialResult
+from orchestrator.records import CellStatistics, RecordedSweep, SweepRecord, TrialResult, statistics_digest
 from search_spaces.table import Column, Published, Row, TableSpec
 
 TABLE = TableSpec(
@@ -75,12 +75,12 @@ def statistics(values: tuple[float, ...], **more: float) -> CellStatistics:
 
 
 def cells(of: list[TrialResult], compared: dict[str, dict[str, float]] = COMPARED) -> dict[str, dict[str, float]]:
-    """What is on the cell runs of these trials, as far as they are finished."""
+    """What is on the cell runs of these trials, as far as they are finished; the loss has no predictions of speakers behind it."""
     found: dict[str, dict[str, float]] = {}
     for row in sorted({trial.row for trial in of}):
         done = [trial for trial in of if trial.row == row and trial.status == "FINISHED"]
         for metric in sorted(set.intersection(*(set(trial.metrics) for trial in done)) if done else ()):
-            more = compared.get(row, {}) if metric == "f1" else {}
+            more = {"speakers": 12, **compared.get(row, {})} if metric == "f1" else {}
             values = tuple(trial.metrics[metric] for trial in done)
             if all(map(math.isfinite, values)):
                 found.setdefault(row, {}).update(statistics(values, **more).as_metrics(metric))
@@ -96,4 +96,5 @@ def recorded(
     """A sweep with its trials and the statistics of them."""
     of = trials() if of is None else of
     links = {row: f"http://127.0.0.1:5000/#/experiments/1/runs/{row or 'sweep'}" for row in ("", *VALUES)}
-    return RecordedSweep(sweep=sweep(table, twin), trials=tuple(of), cells=cells(of, compared), links=links)
+    told_by = statistics_digest(of)
+    return RecordedSweep(sweep=sweep(table, twin), trials=tuple(of), cells=cells(of, compared), links=links, told_by=told_by)

@@ -95,6 +95,22 @@ def test_a_refused_table_is_listed_with_its_reasons_and_changes_the_exit_code(st
     assert "PARTIAL TABLE" in (tmp_path / "toy" / "table.md").read_text()
 
 
+def test_an_older_table_of_a_study_that_is_refused_is_marked_until_it_is_made_again(store, tmp_path: Path) -> None:
+    sound = store["toy"]
+    run("--all", "--output", tmp_path)
+    older = (tmp_path / "toy" / "table.md").read_bytes()
+    store["toy"] = recorded([t for t in trials() if (t.row, t.seed) != ("crnn", 0)], sound.sweep.table)
+    run("--all", "--output", tmp_path)
+    assert (tmp_path / "toy" / "table.md").read_bytes() == older
+    assert "row 'crnn' lacks seed 0 of 3" in (tmp_path / "toy" / "REFUSED.txt").read_text()
+    assert not (tmp_path / "toy_curve" / "REFUSED.txt").exists()
+    store["toy"] = sound
+    run("toy", "--format", "csv", "--output", tmp_path / "toy" / "table.csv")
+    assert (tmp_path / "toy" / "REFUSED.txt").exists()  # one format anew leaves the others as old as they are
+    run("--all", "--output", tmp_path)
+    assert not (tmp_path / "toy" / "REFUSED.txt").exists()
+
+
 def test_all_made_again_has_the_same_bytes(store, tmp_path: Path) -> None:
     for name in ("first", "second"):
         run("--all", "--output", tmp_path / name)

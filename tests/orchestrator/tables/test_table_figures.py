@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import matplotlib.axes
+import matplotlib.figure
 import matplotlib.image
 import pytest
 
@@ -100,6 +101,24 @@ def test_the_headline_figure_has_a_line_per_row_and_the_baselines_mean_through_a
     assert reaches == pytest.approx([10.0] * 8)
     assert [args[0] for args, _ in drawn["axvline"]] == pytest.approx([75.0])
     assert [args[0] for args in places(drawn["plot"], "D")] == [76.56, 77.9]
+
+
+def test_the_legends_name_intervals_only_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    named: list[str] = []
+    original = matplotlib.figure.Figure.legend
+
+    def spy(self, lines, labels, **kwargs):
+        named.extend(labels)
+        return original(self, lines, labels, **kwargs)
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "legend", spy)
+    table = curve_table()
+    pictures(table)
+    assert {label for label in named if "interval" in label} == {"95 % interval", "mean, 95 % interval"}
+    named.clear()
+    pictures(make_table(recorded(table=table.spec).model_copy(update={"told_by": ""}), partial=True))
+    assert "mean" in named
+    assert not any("interval" in label for label in named)
 
 
 def test_names_at_the_margin_are_moved_apart_and_stay_within_the_axes() -> None:

@@ -25,7 +25,7 @@ from pylatexenc.macrospec import MacroSpec
 
 from orchestrator.records import CellStatistics
 from orchestrator.tables.cells import make_table
-from orchestrator.tables.files import table_files, write_files
+from orchestrator.tables.files import table_files, write_files, write_refusal
 from orchestrator.tables.html import html_page
 from orchestrator.tables.latex import latex
 from orchestrator.tables.markdown import markdown
@@ -185,6 +185,7 @@ def test_html_is_whole_shows_the_numbers_and_links_each_to_its_run() -> None:
         "–",
     ]
     assert statistics[0][2:] == [
+        "speakers",
         "Δ vs SimCLR",
         "95 % interval",
         "p uncorrected",
@@ -194,7 +195,7 @@ def test_html_is_whole_shows_the_numbers_and_links_each_to_its_run() -> None:
         "P(A>B)",
         "verdict",
     ]
-    assert statistics[3][2:] == ["+5.00", "[1.25, 8.75]", "0.006", "0.012", "0.010", "+1.25", "0.83", "better"]
+    assert statistics[3][2:] == ["12", "+5.00", "[1.25, 8.75]", "0.006", "0.012", "0.010", "+1.25", "0.83", "better"]
     runs = [address for address in page.addresses if address.startswith(RUN)]
     assert runs == [f"{RUN}/{row}" for row in ("sweep", *(row.key for row in TABLE.rows for _ in TABLE.columns))]
 
@@ -240,3 +241,26 @@ def test_files_are_written_as_they_were_made_and_a_place_that_cannot_be_written_
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*file/table\.md: .*--output"):
         write_files(made, tmp_path / "file")
+
+
+def test_a_refusal_stands_beside_an_older_table_until_a_table_is_written_again(tmp_path: Path) -> None:
+    folder = tmp_path / "toy"
+    made = table_files(make_table(recorded()))
+    write_files(made, folder)
+    write_refusal(folder, ["row 'crnn' lacks seed 0 of 3", "mixed scale"])
+    said = (folder / "REFUSED.txt").read_text()
+    assert "any table here is an older one" in said
+    assert said.splitlines()[1:] == ["  - row 'crnn' lacks seed 0 of 3", "  - mixed scale"]
+    write_files(made, folder)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(made)
+
+
+def test_a_refusal_makes_no_folder_where_there_is_no_older_table(tmp_path: Path) -> None:
+    write_refusal(tmp_path / "toy", ["mixed scale"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_refusal_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "REFUSED.txt").mkdir()
+    with pytest.raises(UserError, match=r"cannot write .*REFUSED\.txt"):
+        write_refusal(tmp_path, ["mixed scale"])

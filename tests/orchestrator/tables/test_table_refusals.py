@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.records import RecordedSweep, TrialResult
+from orchestrator.records import RecordedSweep, TrialResult, statistics_digest
 from orchestrator.tables.caption import caption
 from orchestrator.tables.cells import make_table
 from orchestrator.tables.render import Format, render
 from orchestrator.tables.tidy import tidy_csv
-from tests.orchestrator.tables.recorded import TABLE, cells, recorded, trial, trials
+from tests.orchestrator.tables.recorded import TABLE, recorded, trial, trials
 from trainables.errors import UserError
 
 
@@ -40,7 +40,7 @@ def test_every_fault_of_the_trials_is_told_at_once() -> None:
 def test_one_class_of_stage_computed_by_two_codes_is_refused_with_the_way_out() -> None:
     message = refusal(recorded(changed("crnn", code={"LogMel": "l1", "Classifier": "c2"})))
     assert (
-        "mixed code of Classifier: 'c1' in 9 trials, 'c2' in 3 trials; run the sweep again with --redo force to compute all with "
+        "mixed code of Classifier: 'c1' in 9 trials, 'c2' in 3 trials; run the study again with --redo force to compute all with "
         "the present code, or --partial"
     ) in message
     assert "LogMel" not in message
@@ -63,66 +63,97 @@ def test_results_of_code_that_no_commit_holds_are_refused_with_the_files_and_the
     ) in message
 
 
-def other_mean(of: dict[str, float]) -> dict[str, float]:
-    return of | {"loss_mean": of["loss_mean"] * (1 + 1e-11)}
+def permuted() -> list[TrialResult]:
+    """The same numbers at other seeds of a row: mean, deviation and n are the same, but the pairs are others."""
+    return [t.model_copy(update={"metrics": trial("crnn", (t.seed + 1) % 3).metrics}) if t.row == "crnn" else t for t in trials()]
 
 
-def other_n(of: dict[str, float]) -> dict[str, float]:
-    return of | {"f1_n": 2.0}
+def of_other_trials() -> RecordedSweep:
+    return recorded().model_copy(update={"trials": tuple(permuted())})
 
 
-def none(of: dict[str, float]) -> dict[str, float]:
-    return {}
+def of_other_code() -> RecordedSweep:
+    return recorded().model_copy(update={"told_by": "0123456789abcdef"})
 
 
-@pytest.mark.parametrize("partial", [False, True])
-@pytest.mark.parametrize("change", [other_mean, other_n, none])
-def test_statistics_of_other_trials_make_no_table_not_even_a_partial_one(change, partial: bool) -> None:
-    sound = recorded()
-    stale = sound.model_copy(update={"cells": sound.cells | {"simclr": change(sound.cells["simclr"])}})
-    message = refusal(stale, partial)
+def without_statistics() -> RecordedSweep:
+    """As it is while the sweep runs, and after it was killed."""
+    return recorded().model_copy(update={"told_by": "", "cells": {}})
+
+
+@pytest.mark.parametrize("stale", [of_other_trials, of_other_code])
+def test_statistics_of_other_trials_or_of_another_version_make_no_table(stale) -> None:
     assert (
-        "the statistics of row 'simclr' were recorded for other trials; run `python -m orchestrator.sweep toy` again, which "
-        "computes nothing and records them anew"
-    ) in message
-    assert "reclr" not in message
+        "the statistics were recorded for other trials, or by another version of the statistics; run "
+        "`python -m orchestrator.sweep toy` again, which computes nothing and records them anew"
+    ) in refusal(stale())
 
 
-def test_rows_with_other_statistics_are_told_together_with_the_command_of_a_curve() -> None:
+def test_trials_without_recorded_statistics_make_no_table_and_the_command_is_that_of_a_curve() -> None:
     curve = recorded(table=TABLE.model_copy(update={"study": "toy_curve"}))
     assert (
-        "the statistics of rows 'chance', 'simclr', 'reclr', 'crnn' were recorded for other trials; run "
-        "`python -m orchestrator.sweep toy --curve` again"
-    ) in refusal(curve.model_copy(update={"cells": {}}))
+        "no statistics of these trials were recorded; run `python -m orchestrator.sweep toy --curve` again, which computes nothing "
+        "and records them"
+    ) in refusal(curve.model_copy(update={"told_by": ""}))
 
 
-def test_statistics_without_any_trial_make_no_table() -> None:
-    sound = recorded()
-    orphaned = sound.model_copy(update={"trials": tuple(t for t in sound.trials if t.row != "crnn")})
-    assert "the statistics of row 'crnn' were recorded for other trials" in refusal(orphaned, partial=True)
+def test_it_is_not_promised_that_nothing_is_computed_where_a_trial_is_missing() -> None:
+    some = tuple(t for t in trials() if (t.row, t.seed) != ("crnn", 0))
+    message = refusal(of_other_code().model_copy(update={"trials": some}))
+    assert "`python -m orchestrator.sweep toy` again, which records them anew" in message
+    assert "computes nothing" not in message
 
 
-def test_statistics_that_differ_by_the_order_of_summation_are_those_of_the_trials() -> None:
-    sound = recorded()
-    rounded = {name: value * (1 + 1e-14) if name == "f1_mean" else value for name, value in sound.cells["simclr"].items()}
-    make_table(sound.model_copy(update={"cells": sound.cells | {"simclr": rounded}}))
+@pytest.mark.parametrize("stale", [of_other_trials, of_other_code, without_statistics])
+def test_a_partial_table_without_sound_statistics_has_the_numbers_of_the_trials_and_nothing_else(stale) -> None:
+    table = make_table(stale(), partial=True)
+    found = table.cells["crnn", "f1"].statistics.model_dump(exclude_none=True)
+    assert found == {"n": 3, "mean": pytest.approx(60.0), "std": pytest.approx(10.0)}
+    assert table.cells["reclr", "loss"].statistics.model_dump(exclude_none=True) == {"n": 3, "mean": 2.0, "std": 1.0}
+    assert not any(cell.interval or cell.equivalent for cell in table.cells.values())
+    assert {table.verdict(row) for row in TABLE.rows} == {None}
+    for form in Format:
+        shown = render(table, form)
+        assert not any(word in shown for word in ("Δ", "Delta", "Holm", "better than", "†", "dagger", "could be"))
+    assert "60.00 ± 10.00 (3)" in render(table, Format.terminal)
+
+
+def test_a_partial_table_without_sound_statistics_says_so_first() -> None:
+    some = tuple(t for t in trials() if (t.row, t.seed) != ("crnn", 0))
+    assert caption(make_table(without_statistics().model_copy(update={"trials": some}), partial=True)).startswith(
+        "PARTIAL TABLE, not to be quoted: row 'crnn' lacks seed 0 of 3; without intervals and tests: they are computed when the "
+        "sweep ends."
+    )
+
+
+def test_a_partial_table_with_statistics_of_its_trials_shows_them() -> None:
+    some = [t for t in trials() if (t.row, t.seed) != ("chance", 0)]
+    table = make_table(recorded(some), partial=True)
+    assert table.problems == ("row 'chance' lacks seed 0 of 3",)
+    assert table.cells["reclr", "f1"].interval
+    assert table.verdict(TABLE.rows[2]) == "better"
+
+
+def test_a_metric_left_from_an_earlier_run_of_the_cell_is_not_shown_without_values() -> None:
+    sound = recorded([t.model_copy(update={"metrics": {"f1": 0.5}}) if t.row == "crnn" else t for t in trials()])
+    left = sound.cells | {"crnn": sound.cells["crnn"] | recorded().cells["crnn"]}
+    assert make_table(sound.model_copy(update={"cells": left}), partial=True).cells["crnn", "loss"].statistics is None
 
 
 @pytest.mark.parametrize("partial", [False, True])
-def test_a_seed_that_is_there_twice_makes_no_table_and_the_message_names_both(partial: bool) -> None:
-    message = refusal(recorded([*trials(), trial("reclr", 1, fingerprint="Last/other")]), partial)
-    assert "row 'reclr' has seed 1 2 times (Last/other, Last/reclr-1); delete one in MLflow" in message
-    assert "other trials" not in message
+@pytest.mark.parametrize("told", [{}, {"told_by": ""}])
+def test_a_seed_that_is_there_twice_makes_no_table_and_the_message_names_both(partial: bool, told: dict[str, str]) -> None:
+    doubled = recorded([*trials(), trial("reclr", 1, fingerprint="Last/other")]).model_copy(update=told)
+    assert "row 'reclr' has seed 1 2 times (Last/other, Last/reclr-1); delete one in MLflow" in refusal(doubled, partial)
 
 
 @pytest.mark.parametrize("partial", [False, True])
-def test_a_metric_that_is_not_a_number_is_an_error_that_names_the_trial(partial: bool) -> None:
+@pytest.mark.parametrize("told", [{}, {"told_by": ""}])
+def test_a_metric_that_is_not_a_number_is_an_error_that_names_the_trial(partial: bool, told: dict[str, str]) -> None:
     broken = [
         trial("simclr", 1, metrics={"f1": float("nan"), "loss": 1.0}) if (t.row, t.seed) == ("simclr", 1) else t for t in trials()
     ]
-    message = refusal(recorded(broken), partial)
-    assert "row 'simclr', seed 1: f1 is nan" in message
-    assert "other trials" not in message
+    assert "row 'simclr', seed 1: f1 is nan" in refusal(recorded(broken).model_copy(update=told), partial)
 
 
 def test_a_partial_table_says_so_in_every_format_and_counts_what_there_is() -> None:
@@ -145,6 +176,6 @@ def test_a_metric_that_one_trial_lacks_has_no_number_in_a_partial_table() -> Non
 
 def test_trials_that_failed_or_that_nobody_asked_for_never_count() -> None:
     more = [trial("crnn", 0, status="FAILED", metrics={"f1": 0.0, "loss": 0.0}), trial("crnn", 1).model_copy(update={"seed": 7})]
-    made = make_table(recorded().model_copy(update={"trials": (*trials(), *more), "cells": cells(trials())}))
-    assert made.cells["crnn", "f1"].values == pytest.approx((60.0, 50.0, 70.0))
-    assert TABLE.columns[0].percent
+    told_by = statistics_digest((*trials(), *more))
+    made = make_table(recorded().model_copy(update={"trials": (*trials(), *more), "told_by": told_by}))
+    assert made.cells["crnn", "f1"].values == pytest.approx({0: 60.0, 1: 50.0, 2: 70.0})

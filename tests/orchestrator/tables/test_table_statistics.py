@@ -111,8 +111,10 @@ def test_the_caption_says_what_the_numbers_are_how_they_were_compared_and_on_wha
     for part in (
         "Toy & table, after A Paper, Table 1.",
         "mean ± sample standard deviation over n seeds (n in parentheses, 3 in a full row)",
-        "with the two-level 95 % interval of the mean (speakers × seeds)",
-        "Δ: mean difference from SimCLR in F1, with the same seeds and test units, in percentage points",
+        "with the 95 % interval of the mean: for F1 two-level (speakers × seeds); for loss Student's t over seeds alone, not over "
+        "speakers.",
+        "Δ: mean difference from SimCLR in F1, with the same seeds and test units, in percentage points, with its 95 % interval: "
+        "two-level (speakers × seeds).",
         "paired by seed and test unit; exact sign-flip over seeds and two-level t, the larger of the two",
         "corrected by Holm over 2 rows",
         "† better than SimCLR (p < 0.05).",
@@ -121,6 +123,64 @@ def test_the_caption_says_what_the_numbers_are_how_they_were_compared_and_on_wha
     ):
         assert part in text
     assert not any(word in text for word in ("PARTIAL", "can be called", "‡", "≈"))
+
+
+def of_seeds(seeds: dict[str, int], columns: int = 1, speakers: bool = True) -> str:
+    """The caption of a table whose rows have so many seeds each, else 3; with statistics of them in the first columns."""
+    spec = TABLE.model_copy(update={"columns": TABLE.columns[:columns]})
+    many = [(row, seed) for row in VALUES for seed in range(seeds.get(row, 3))]
+    of = [trial(row, seed % 3, fingerprint=f"{row}-{seed}").model_copy(update={"seed": seed}) for row, seed in many]
+    told = recorded(of, spec, COMPARED if speakers else {})
+    unknown = {"f1_speakers": float("nan")} if not speakers else {}
+    sweep = told.sweep.model_copy(update={"seeds": tuple(range(max(seed for _, seed in many) + 1))})
+    cells = {row: of_row | unknown for row, of_row in told.cells.items()}
+    return caption(make_table(told.model_copy(update={"sweep": sweep, "cells": cells}), partial=True))
+
+
+def test_intervals_of_one_seed_are_said_to_cover_speakers_alone() -> None:
+    text = of_seeds(dict.fromkeys(VALUES, 1))
+    assert text.count("95 % interval: over speakers alone, not over seeds, of which there is one.") == 1  # of the difference
+    assert "95 % interval of the mean: over speakers alone, not over seeds, of which there is one." in text
+    assert "exact sign-flip over seeds and t over speakers, the larger" in text
+    assert "two-level" not in text
+
+
+def test_intervals_of_a_metric_without_predictions_are_said_to_cover_seeds_alone() -> None:
+    text = of_seeds({}, speakers=False)
+    assert "with the 95 % interval of the mean: Student's t over seeds alone, not over speakers." in text
+    assert "two-level" not in text
+    assert "Δ" not in text
+    assert "No row could be tested against SimCLR." in text
+
+
+def test_rows_with_one_seed_among_others_are_told_apart_from_them() -> None:
+    text = of_seeds({"crnn": 1}, columns=2)
+    kinds = "two-level (speakers × seeds), but over speakers alone where there is one seed"
+    assert f"interval of the mean: for F1 {kinds}; for loss Student's t over seeds alone, not over speakers." in text
+    assert f"with its 95 % interval: {kinds}." in text
+
+
+def test_the_interval_of_a_difference_is_told_by_the_seeds_that_both_rows_have() -> None:
+    text = of_seeds({"simclr": 1})
+    assert "interval of the mean: two-level (speakers × seeds), but over speakers alone where there is one seed." in text
+    assert "with its 95 % interval: over speakers alone, not over seeds, of which there is one." in text
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        (dict.fromkeys(VALUES, 16), "exact sign-flip over seeds and"),
+        (dict.fromkeys(VALUES, 17), "sign-flip over seeds by 100,000 random patterns and"),
+        (
+            dict.fromkeys(VALUES, 17) | {"crnn": 16},
+            "sign-flip over seeds (exact up to 16 seeds, by 100,000 random patterns beyond)",
+        ),
+        (dict.fromkeys(VALUES, 17) | {"simclr": 16}, "exact sign-flip over seeds and"),
+    ],
+)
+def test_the_sign_flip_test_is_called_exact_only_where_it_goes_through_all_patterns(seeds: dict[str, int], said: str) -> None:
+    text = of_seeds(seeds)
+    assert f"paired by seed and test unit; {said}" in text
 
 
 def test_real_corpora_carry_no_twin_warning() -> None:
