@@ -3,6 +3,7 @@
     <root>/results/<Class>/<readable-hash>/...     a finished result; ``_SUCCESS`` is written last
     <root>/checkpoints/<Class>/<readable-hash>/    the newest checkpoint of an unfinished stage
     <root>/failures/<Class>/<readable-hash>.json   why a stage failed
+    <root>/searches/<key>/...                      documents of searches, see :mod:`orchestrator.search.history`
     <root>/partial/...                             results being written on a local file system; invisible, swept up
     <root>/ray/...                                 what Ray Tune and Ray Train keep while they run
 
@@ -209,6 +210,32 @@ class ArtifactStore:
         """Remove checkpoint and failure of a stage."""
         self._delete(f"checkpoints/{fingerprint}")
         self.clear_failure(fingerprint)
+
+    # -- documents -------------------------------------------------------------------------------------------------------------
+
+    def list_documents(self, folder: str) -> list[str]:
+        """Names of all ``.json`` documents in a folder and below it, relative to the root; none that is being written."""
+        from pyarrow.fs import FileSelector
+
+        filesystem = self.filesystem
+        files = filesystem.get_file_info(FileSelector(self._full(folder), allow_not_found=True, recursive=True))
+        paths = (file.path for file in files if file.is_file and file.extension == "json")
+        return sorted(path.removeprefix(f"{self.root}/") for path in paths)
+
+    def read_document(self, name: str) -> bytes | None:
+        """A document as it was last written, or None if there is none."""
+        try:
+            return self._read(name)
+        except FileNotFoundError:
+            return None
+
+    def write_document(self, name: str, content: str) -> None:
+        """Replace a document as a whole: no reader sees half of it."""
+        self._write(name, content.encode())
+
+    def delete_document(self, name: str) -> None:
+        """Remove a document, if it is there."""
+        self._delete(name)
 
     # -- files -----------------------------------------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ def live(console: Console, picture: Callable[[], Group], log: Path) -> Iterator[
 
     def redraw(display: Live) -> None:
         while not ended.wait(_REFRESH_SECONDS):
-            with contextlib.suppress(OSError):  # a picture is never worth a sweep: the store may be away for a moment
+            with _dispensable():
                 display.update(picture(), refresh=console.is_terminal)
 
     with contextlib.ExitStack() as stack:
@@ -50,7 +50,13 @@ def live(console: Console, picture: Callable[[], Group], log: Path) -> Iterator[
         finally:
             ended.set()
             thread.join()
-            picture()  # announces what ended since the last frame
+            with _dispensable():
+                picture()  # announces what ended since the last frame
+
+
+def _dispensable() -> contextlib.AbstractContextManager[None]:
+    """A picture is never worth a sweep: the store may be away for a moment."""
+    return contextlib.suppress(OSError)
 
 
 class SweepDisplay:

@@ -13,9 +13,11 @@ from orchestrator.checks import Checked, Options
 from orchestrator.delivery import deliver_stage
 from orchestrator.progress import Running, live
 from orchestrator.running import on_cluster, stop_signals, tracker_of
+from orchestrator.search.claim import Claim, claimed
 from orchestrator.search.plan import SearchPlan, plan_search, prepare_search, search_sentence
 from orchestrator.tracking import default_artifacts, default_uri
 from search_spaces.study import Study
+from trainables.errors import UserError
 
 
 def look_at(checked: Checked, options: Options, console: Console) -> SearchPlan:
@@ -35,38 +37,47 @@ def finish_search(plan: SearchPlan, options: Options, console: Console) -> Study
     """Run the trials that are missing and open the test split; the study to be made on it, or None if the search was stopped.
 
     Raises:
-        UserError: No trial came to its end.
+        UserError: No trial came to its end, or another process runs this search.
     """
-    prepare_search(plan, options.redo)
-    ran = plan.missing > 0
-    if ran:
-        _run(plan, options, console)
-        plan = plan.refreshed()
-    if plan.missing:
-        _deliver(plan, options, "KILLED", stages=ran)
-        console.print(f"Stopped. {len(plan.told)} of {plan.trials} trials are told; the same command goes on from here.")
-        return None
-    study = plan.open_test()
+    if plan.opened:  # there is nothing left to write
+        return _open(plan, options, console, ran=False)
+    with claimed(ArtifactStore(plan.setting.store), plan.key, plan.search.name) as claim:
+        plan = prepare_search(plan)
+        ran = plan.missing > 0
+        if ran:
+            _run(plan, claim, options, console)
+            claim.confirm()
+            plan = plan.refreshed()
+        if plan.missing:
+            _deliver(plan, options, "KILLED", stages=ran)
+            console.print(f"Stopped. {len(plan.told)} of {plan.trials} trials are told; the same command goes on from here.")
+            return None
+        return _open(plan, options, console, ran)
+
+
+def _open(plan: SearchPlan, options: Options, console: Console, ran: bool) -> Study:
+    """Open the test split, or take the table of when it was opened; tell MLflow and the user."""
+    try:
+        study = plan.open_test()
+    except UserError:
+        _deliver(plan, options, "FAILED", stages=ran)
+        raise
     plan = plan.refreshed()
     _deliver(plan, options, "FINISHED", stages=ran)
     console.print(search_table(plan, {}))
-    opened = plan.opened
-    console.print(
-        f"The test split was opened at {opened.time}, after {opened.trials} trials, with the point of trial {opened.best.number}.",
-        highlight=False,
-    )
+    console.print(f"The test split was opened at {plan.opened.summary}.", highlight=False)
     return study
 
 
-def _run(plan: SearchPlan, options: Options, console: Console) -> None:
+def _run(plan: SearchPlan, claim: Claim, options: Options, console: Console) -> None:
     uri = default_uri(options.results)
     with on_cluster(options, plan.setting, plan.search.kinds(plan.scale), console):
         from orchestrator.execution.ray_search import RaySearch
 
-        search = RaySearch(plan, options.request, uri, default_artifacts(uri, options.results))
+        search = RaySearch(plan, claim, options.request, uri, default_artifacts(uri, options.results))
 
         def picture() -> Group:
-            now = plan.refreshed()
+            now = search.now()
             return Group(search_table(now, search.running()), Text(f"trials {len(now.told)}/{now.trials}", style="bold"))
 
         with stop_signals(search.stop), live(console, picture, options.results / "sweep.log"):
@@ -86,8 +97,7 @@ def _deliver(plan: SearchPlan, options: Options, status: str, stages: bool) -> N
         for stage in plan.search.stages(trial.point, plan.scale, plan.seeds) if stages else ():
             if store.is_done(name := plan.setting.fingerprint(stage)):
                 deliver_stage(call, stage, name, store)
-    opened = plan.opened
-    tracker.close_search(status, f"{opened.time}, after {opened.trials} trials, with trial {opened.best.number}" if opened else "")
+    tracker.close_search(status, plan.opened.summary if plan.opened else "")
 
 
 def search_table(plan: SearchPlan, running: Running) -> Table:

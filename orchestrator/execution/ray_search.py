@@ -6,9 +6,7 @@ stage of it takes the way of any other, through the ledger into the store, so wh
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -19,17 +17,16 @@ from ray import tune
 
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.execution.job import StageFailed
-from orchestrator.execution.ray_actors import NAMESPACE
 from orchestrator.execution.ray_drivers import DRIVER_FAILURES, DRIVER_RESOURCES, ChainRunner, WhenStopped
 from orchestrator.execution.ray_session import RaySession
 from orchestrator.execution.resources import ResourceRequest
 from orchestrator.search.asha import RefilledAsha
+from orchestrator.search.claim import Claim
 from orchestrator.search.history import History, SearchTrial
 from orchestrator.search.plan import SearchPlan
 from orchestrator.search.sampler import ToldOptuna
 from search_spaces.scale import Scale
 from search_spaces.search import Search
-from trainables.errors import UserError
 from trainables.stage import Stage, StopRequested
 
 
@@ -84,15 +81,17 @@ class RaySearch(RaySession):
     """The trials that a search still lacks, on the cluster that this process is a driver of.
 
     Args:
-        plan: The search as it stands.
+        plan: The search as it stands under the claim (:func:`~orchestrator.search.plan.prepare_search`).
+        claim: To its history; if it is lost, the search stops and writes nothing any more.
         request: Resources of the stages.
         tracking_uri: MLflow's store or server.
         artifacts: Where a local MLflow store keeps artifacts.
     """
 
-    def __init__(self, plan: SearchPlan, request: ResourceRequest, tracking_uri: str, artifacts: Path | None) -> None:
+    def __init__(self, plan: SearchPlan, claim: Claim, request: ResourceRequest, tracking_uri: str, artifacts: Path | None) -> None:
         super().__init__(plan.key, plan.setting.store, tracking_uri, artifacts)
-        self._plan, self._request = plan, request
+        self._plan, self._claim, self._request = plan, claim, request
+        self._trials = {trial.number: trial for trial in plan.told + plan.unfinished}
         self._history = History(ArtifactStore(plan.setting.store), plan.key)
 
     def run(self) -> str:
@@ -100,15 +99,18 @@ class RaySearch(RaySession):
         tell (:meth:`~orchestrator.search.plan.SearchPlan.refreshed`).
 
         Raises:
-            UserError: The same search is running on this cluster already.
             RuntimeError: A trial's driver failed for good, which is a bug of ours or of Ray's.
         """
-        with self.joined(), self._alone():
+        with self.joined():
             self.track("open_search", self._plan.record)
             for trial in self._plan.told:
                 self._tell(trial)
-            errors = self._run_trials() if self._plan.missing else []
+            errors = self._run_trials()
         return self.outcome(errors)
+
+    def now(self) -> SearchPlan:
+        """The search as far as it has come, without a look at the store."""
+        return self._plan.knowing(list(self._trials.values()))
 
     def _run_trials(self) -> list[str]:
         """Returns when every one has ended, with what went wrong in their drivers (stages apart)."""
@@ -148,28 +150,13 @@ class RaySearch(RaySession):
 
     def _remember(self, trial: SearchTrial) -> None:
         """The history first: what MLflow lacks can be sent again."""
+        if not self._claim.is_ours():  # what is not written here is the other's to decide
+            if not self.asked_to_stop:
+                self.stop()
+            return
         self._history.write(trial)
+        self._trials[trial.number] = trial
         self._tell(trial)
 
     def _tell(self, trial: SearchTrial) -> None:
         self.track("point_told", trial.number, trial.point, trial.rungs, trial.value, trial.state)
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Two processes on one search would give two trials one number. The sign that one runs dies with it.
-
-        Raises:
-            UserError: Another process is running this search.
-        """
-        try:
-            sign = ray.remote(_Sign).options(name=f"search-{self._plan.key}", namespace=NAMESPACE, num_cpus=0).remote()
-        except ValueError:
-            raise UserError(f"search {self._plan.search.name!r} runs on this cluster already; wait for it, or stop it") from None
-        try:
-            yield
-        finally:
-            ray.kill(sign)
-
-
-class _Sign:
-    """That a search is running."""

@@ -2,14 +2,15 @@
 
     <store>/searches/<key>/trial-0007.json     a trial: its point, its scores so far, where it stands
     <store>/searches/<key>/test-opened.json    when, after how many trials and with which point the test split was opened
+    <store>/searches/<key>/claim.json          who runs the search, see :mod:`orchestrator.search.claim`
 
-The process that runs the search is the only writer. Every document is replaced as a whole, before anything is decided that depends
+The process that has the claim is the only writer. Every document is replaced as a whole, before anything is decided that depends
 on it, so that a killed search finds what it knew.
 """
 
 from __future__ import annotations
 
-import uuid
+from pathlib import PurePosixPath
 from typing import Literal
 
 from pydantic import Field
@@ -18,6 +19,7 @@ from orchestrator.artifacts import ArtifactStore
 from search_spaces.table import Record, Scalar
 
 TrialState = Literal["running", "complete", "pruned", "failed"]
+_OPENED = "test-opened.json"
 
 
 class SearchTrial(Record):
@@ -30,6 +32,8 @@ class SearchTrial(Record):
         value: Mean development score over the seeds; of a complete trial alone.
         state: ``pruned``: among the poorer at its last rung. ``failed``: a stage raised.
         story: Why it failed.
+        code: Class of each stage that a trial can run, and the digest of its code
+            (:func:`~orchestrator.provenance.stage_code`) when the trial began.
     """
 
     number: int
@@ -38,11 +42,17 @@ class SearchTrial(Record):
     value: float | None = None
     state: TrialState = "running"
     story: str | None = None
+    code: dict[str, str] = Field(default_factory=dict)
 
     @property
     def told(self) -> bool:
         """Whether the trial has come to an end."""
         return self.state != "running"
+
+    @property
+    def scored(self) -> bool:
+        """Whether other trials are compared with this one."""
+        return bool(self.rungs) or self.value is not None
 
 
 class TestOpened(Record):
@@ -64,6 +74,20 @@ class TestOpened(Record):
     best: SearchTrial
     earlier: tuple[str, ...] = ()
 
+    @property
+    def caveat(self) -> str:
+        """That other searches had opened the test split before, which makes this a further look at it; empty if none had."""
+        if not self.earlier:
+            return ""
+        searches = "search" if len(self.earlier) == 1 else "searches"
+        return f"the test split had been opened before by {len(self.earlier)} other {searches}: {', '.join(self.earlier)}"
+
+    @property
+    def summary(self) -> str:
+        """When, after how many trials and with which one the test split was opened, and the caveat."""
+        caveat = f"; {self.caveat}" if self.earlier else ""
+        return f"{self.time}, after {self.trials} trials, with the point of trial {self.best.number}{caveat}"
+
 
 class History:
     """The documents of one search.
@@ -78,55 +102,26 @@ class History:
 
     def trials(self) -> tuple[SearchTrial, ...]:
         """All trials, by number."""
-        found = [SearchTrial.model_validate_json(content) for content in self._read("trial-")]
+        names = self._store.list_documents(f"searches/{self._key}")
+        contents = [self._store.read_document(name) for name in names if PurePosixPath(name).name.startswith("trial-")]
+        found = [SearchTrial.model_validate_json(content) for content in contents if content is not None]
         return tuple(sorted(found, key=lambda trial: trial.number))
 
     def write(self, trial: SearchTrial) -> None:
         """Make a trial's document what the trial is now."""
-        self._write(f"trial-{trial.number:04d}.json", trial.model_dump_json(indent=1))
+        self._store.write_document(f"searches/{self._key}/trial-{trial.number:04d}.json", trial.model_dump_json(indent=1))
 
     def opened(self) -> TestOpened | None:
         """Whether and with what the test split was opened."""
-        found = self._read("test-opened.json")
-        return TestOpened.model_validate_json(found[0]) if found else None
+        content = self._store.read_document(f"searches/{self._key}/{_OPENED}")
+        return None if content is None else TestOpened.model_validate_json(content)
 
     def write_opened(self, opened: TestOpened) -> None:
         """Remember for good that the test split was opened."""
-        self._write("test-opened.json", opened.model_dump_json(indent=1))
+        self._store.write_document(f"searches/{self._key}/{_OPENED}", opened.model_dump_json(indent=1))
 
     def opened_by_others(self, name: str) -> tuple[str, ...]:
         """Keys of the other searches of this name that have opened the test split."""
-        from pyarrow.fs import FileSelector
-
-        folders = self._store.filesystem.get_file_info(FileSelector(self._root(), allow_not_found=True))
-        others = {key: History(self._store, key).opened() for key in (info.base_name for info in folders) if key != self._key}
-        return tuple(sorted(key for key, opened in others.items() if opened and opened.search == name))
-
-    def _read(self, beginning: str) -> list[bytes]:
-        """Every document of this search whose name begins so."""
-        from pyarrow.fs import FileSelector
-
-        filesystem = self._store.filesystem
-        files = filesystem.get_file_info(FileSelector(f"{self._root()}/{self._key}", allow_not_found=True))
-        documents = []
-        for file in files:
-            if file.base_name.startswith(beginning) and file.extension == "json":  # not one that is being written aside
-                with filesystem.open_input_stream(file.path) as stream:
-                    documents.append(stream.read())
-        return documents
-
-    def _write(self, name: str, content: str) -> None:
-        """Replace a document: an object store does that by itself, a local file is renamed into place."""
-        filesystem = self._store.filesystem
-        folder = f"{self._root()}/{self._key}"
-        filesystem.create_dir(folder, recursive=True)
-        aside = f"{folder}/{name}.{uuid.uuid4().hex}" if self._store.is_local else f"{folder}/{name}"
-        with filesystem.open_output_stream(aside) as stream:
-            stream.write(content.encode())
-        if self._store.is_local:
-            filesystem.move(aside, f"{folder}/{name}")
-
-    def _root(self) -> str:
-        """Where the searches of this store are, on its file system."""
-        _ = self._store.filesystem  # a remote store knows its root once it is open
-        return f"{self._store.root}/searches"
+        places = map(PurePosixPath, self._store.list_documents("searches"))
+        keys = sorted({place.parent.name for place in places if place.name == _OPENED} - {self._key})
+        return tuple(key for key in keys if (opened := History(self._store, key).opened()) and opened.search == name)

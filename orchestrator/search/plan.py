@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,6 +13,7 @@ from functools import cached_property
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.execution.setting import Setting
 from orchestrator.plan import Redo
+from orchestrator.provenance import stage_code
 from orchestrator.records import SearchRecord
 from orchestrator.search.history import History, SearchTrial, TestOpened
 from search_spaces.scale import Scale
@@ -31,6 +33,7 @@ class SearchPlan:
         setting: What all its jobs have in common.
         trials: How many trials are asked for in all.
         search_seed: Decides which points are drawn.
+        redo: With ``retry``, failed trials count as unfinished.
         told: The trials that have come to an end.
         unfinished: Those that were begun; they go first.
         opened: Whether and with what the test split was opened.
@@ -42,6 +45,7 @@ class SearchPlan:
     setting: Setting
     trials: int
     search_seed: int = 0
+    redo: Redo = Redo.cached
     told: tuple[SearchTrial, ...] = ()
     unfinished: tuple[SearchTrial, ...] = ()
     opened: TestOpened | None = None
@@ -62,6 +66,12 @@ class SearchPlan:
             "stages": [self.setting.fingerprint(stage) for stage in stages],
         }
         return hashlib.sha256(json.dumps(question).encode()).hexdigest()[:12]
+
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """Digest of the present code of each class of stage that a trial can run."""
+        kinds = {type(stage) for stage in self.search.stages(self.search.paper, self.scale, self.seeds)}
+        return {kind.__name__: stage_code(kind) for kind in sorted(kinds, key=lambda kind: kind.__name__)}
 
     @cached_property
     def rungs(self) -> tuple[int, ...]:
@@ -103,37 +113,45 @@ class SearchPlan:
     def refreshed(self) -> SearchPlan:
         """The same search as the store's history has it now."""
         history = History(ArtifactStore(self.setting.store), self.key)
-        trials = history.trials()
-        return replace(
-            self,
-            told=tuple(trial for trial in trials if trial.told),
-            unfinished=tuple(trial for trial in trials if not trial.told),
-            opened=history.opened(),
-        )
+        trials, opened = history.trials(), history.opened()
+        if self.redo is Redo.retry and not opened:
+            again = {"state": "running", "story": None}
+            trials = tuple(trial.model_copy(update=again) if trial.state == "failed" else trial for trial in trials)
+        return self.knowing(trials, opened)
+
+    def knowing(self, trials: Iterable[SearchTrial], opened: TestOpened | None = None) -> SearchPlan:
+        """The same search with these trials."""
+        trials = sorted(trials, key=lambda trial: trial.number)
+        told, unfinished = (tuple(trial for trial in trials if trial.told is ended) for ended in (True, False))
+        return replace(self, told=told, unfinished=unfinished, opened=opened)
 
     def open_test(self) -> Study:
         """Write down that the test split is opened now, with the best point, and give the table to be made on it.
 
-        Whoever opens it again gets the same table: the best point is that of the first time.
+        Whoever opens it again gets the same table: the best point is that of the first time. The table's protocol says so if other
+        searches had opened it before. For whoever has the claim alone (:mod:`orchestrator.search.claim`).
 
         Raises:
             UserError: Trials are still to be told, or none is complete.
         """
         if self.opened:
-            return self.search.study(self.opened.best.point)
+            return self._table(self.opened)
         if self.missing:
             raise UserError(f"{self.missing} of {self.trials} trials are not told yet; the test split stays closed until they are")
         history = History(ArtifactStore(self.setting.store), self.key)
-        history.write_opened(
-            TestOpened(
-                search=self.search.name,
-                time=datetime.now(UTC).isoformat(timespec="seconds"),
-                trials=len(self.told),
-                best=self.best,
-                earlier=history.opened_by_others(self.search.name),
-            )
+        opened = TestOpened(
+            search=self.search.name,
+            time=datetime.now(UTC).isoformat(timespec="seconds"),
+            trials=len(self.told),
+            best=self.best,
+            earlier=history.opened_by_others(self.search.name),
         )
-        return self.search.study(self.best.point)
+        history.write_opened(opened)
+        return self._table(opened)
+
+    def _table(self, opened: TestOpened) -> Study:
+        study = self.search.study(opened.best.point)
+        return replace(study, protocol=f"{study.protocol}; {opened.caveat}") if opened.earlier else study
 
 
 def plan_search(
@@ -154,42 +172,75 @@ def plan_search(
         setting: What all its jobs have in common.
         trials: How many trials are wanted in all; None: the scale's number.
         search_seed: Decides which points are drawn.
-        redo: ``retry`` counts failed trials as unfinished; ``force`` is refused, as a search's history cannot be undone.
+        redo: ``retry`` counts failed trials as unfinished. Once the test split is open, all that is left is a table, whose matter
+            ``force`` and ``read-only`` are; before, they are refused.
 
     Raises:
-        UserError: More trials are wanted after the test split was opened, or results are to be forced, or may not be computed.
+        UserError: More trials are wanted after the test split was opened; or it is closed and results are to be forced, may not be
+            computed, or are of other code.
     """
     wanted = trials or search.trials[scale.name]
-    plan = SearchPlan(search, scale, seeds, setting, wanted, search_seed).refreshed()
-    if redo is Redo.force:
-        raise UserError(
-            f"--redo force: each trial of search {search.name!r} was chosen by the results of those before; begin another one "
-            f"with --search-seed, or leave --redo out"
-        )
+    plan = SearchPlan(search, scale, seeds, setting, wanted, search_seed, redo).refreshed()
     if plan.opened and trials is not None and trials > plan.opened.trials:
         raise UserError(
             f"--trials {trials}: the test split was opened at {plan.opened.time} after {plan.opened.trials} trials of this search; "
             f"further ones would be chosen knowing it. Leave --trials out for its table. Another search is possible "
             f"(--search-seed); its record will say that the test split had been opened before"
         )
-    if redo is Redo.retry and not plan.opened:
-        failed = tuple(trial for trial in plan.told if trial.state == "failed")
-        again = tuple(trial.model_copy(update={"state": "running", "story": None}) for trial in failed)
-        unfinished = tuple(sorted(plan.unfinished + again, key=lambda trial: trial.number))
-        plan = replace(plan, told=tuple(trial for trial in plan.told if trial not in failed), unfinished=unfinished)
-    if redo is Redo.read_only and plan.missing:
-        raise UserError(f"{plan.missing} of {plan.trials} trials are not told yet and --redo read-only computes nothing")
+    if not plan.opened:
+        _check_redo(plan)
+        _check_code(plan)
     return plan
 
 
-def prepare_search(plan: SearchPlan, redo: Redo) -> None:
-    """Make the store what the plan says it is: with ``retry``, forget the failures of the trials that go again."""
-    store = ArtifactStore(plan.setting.store)
-    history = History(store, plan.key)
-    for trial in plan.unfinished if redo is Redo.retry else ():
-        for stage in plan.search.stages(trial.point, plan.scale, plan.seeds):
-            store.clear_failure(plan.setting.fingerprint(stage))
-        history.write(trial)
+def prepare_search(plan: SearchPlan) -> SearchPlan:
+    """The search as it stands now that nobody else writes its history, to be run: with ``retry``, the failures of the trials that
+    go again are forgotten. For whoever has the claim alone (:mod:`orchestrator.search.claim`).
+
+    Raises:
+        UserError: Since the plan was made, trials were scored by other code.
+    """
+    plan = plan.refreshed()
+    if plan.opened:
+        return plan
+    _check_code(plan)
+    if plan.redo is Redo.retry:
+        store = ArtifactStore(plan.setting.store)
+        for trial in plan.unfinished:
+            for stage in plan.search.stages(trial.point, plan.scale, plan.seeds):
+                store.clear_failure(plan.setting.fingerprint(stage))
+            History(store, plan.key).write(trial)
+    return replace(plan, redo=Redo.cached)  # a trial that fails from now on has failed
+
+
+def _check_redo(plan: SearchPlan) -> None:
+    """Refuse what cannot be asked of a search whose test split is closed."""
+    if plan.redo is Redo.force:
+        raise UserError(
+            f"--redo force: each trial of search {plan.search.name!r} was chosen by the results of those before; begin another one "
+            f"with --search-seed, or leave --redo out"
+        )
+    if plan.redo is Redo.read_only:
+        left = f"{plan.missing} of {plan.trials} trials are not told yet" if plan.missing else "opening it is for good"
+        raise UserError(
+            f"--redo read-only computes nothing and opens nothing: the test split of search {plan.search.name!r} is closed and "
+            f"{left}; leave --redo out, or look with --dry-run"
+        )
+
+
+def _check_code(plan: SearchPlan) -> None:
+    """Refuse to go on with trials whose scores are of other code: those to come could not be compared with them."""
+    stale = {}
+    for trial in plan.told + plan.unfinished if plan.missing else ():
+        if trial.scored and (changed := [kind for kind, digest in plan.code.items() if trial.code.get(kind) != digest]):
+            stale[trial.number] = changed
+    if stale:
+        kinds = sorted({kind for changed in stale.values() for kind in changed})
+        raise UserError(
+            f"search {plan.search.name!r}: the code of {', '.join(kinds)} has changed since trials {', '.join(map(str, stale))} "
+            f"were scored, and the {plan.missing} trials still to run could not be compared with them; go back to that code, or "
+            f"begin another search with --search-seed"
+        )
 
 
 def search_sentence(plan: SearchPlan) -> str:
@@ -203,5 +254,5 @@ def search_sentence(plan: SearchPlan) -> str:
         f"{len(plan.unfinished)}; to run: {plan.missing}."
     )
     if plan.opened:
-        return f"{sentence} The test split was opened at {plan.opened.time}, after {plan.opened.trials} trials."
+        return f"{sentence} The test split was opened at {plan.opened.summary}."
     return f"{sentence} The test split is closed until all are told."

@@ -56,6 +56,8 @@ class ToldOptuna(OptunaSearch):
         point = super().suggest(trial_id)
         if trial is None:
             trial, self._next = SearchTrial(number=number, point=point), number + 1
+        if not trial.scored:
+            trial = trial.model_copy(update={"code": self._plan.code})
         for step, score in enumerate(trial.rungs.values()):
             self._ot_trials[trial_id].report(score, step)
         self._keep(trial_id, trial)

@@ -154,6 +154,34 @@ def test_a_damaged_result_is_told_with_what_to_do(tmp_path):
             store.read_json(NAME, name)
 
 
+def test_a_document_is_listed_read_replaced_and_deleted(store):
+    assert (store.list_documents("notes"), store.read_document("notes/a/one.json")) == ([], None)
+    store.write_document("notes/two.json", "2")
+    store.write_document("notes/a/one.json", "1")
+    store.write_document("notes/a/one.json", "one")
+    store.write_document("other/three.json", "3")
+    assert store.list_documents("notes") == ["notes/a/one.json", "notes/two.json"]
+    assert store.list_documents("notes/a") == ["notes/a/one.json"]
+    assert store.read_document("notes/a/one.json") == b"one"
+    store.delete_document("notes/a/one.json")
+    store.delete_document("notes/a/one.json")
+    assert store.list_documents("notes") == ["notes/two.json"]
+
+
+def test_a_document_that_is_being_written_is_not_listed_and_none_is_read_half(tmp_path, monkeypatch):
+    store = ArtifactStore(tmp_path)
+    store.write_document("notes/a.json", "old")
+
+    def look_and_replace(source, target, replace=os.replace):
+        seen.append((store.list_documents("notes"), store.read_document("notes/a.json")))
+        replace(source, target)
+
+    seen = []
+    monkeypatch.setattr("os.replace", look_and_replace)
+    store.write_document("notes/a.json", "new")
+    assert (seen, store.read_document("notes/a.json")) == ([(["notes/a.json"], b"old")], b"new")
+
+
 def test_an_unknown_kind_of_store_is_refused():
     with pytest.raises(UserError, match="no file system for 'ftpx'"):
         ArtifactStore("ftpx://somewhere").is_done(NAME)

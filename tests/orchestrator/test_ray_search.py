@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from statistics import fmean
 
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from rich.console import Console
 
 from orchestrator.artifacts import ArtifactStore
+from orchestrator.checks import Options, check
+from orchestrator.conductor import COMPLETE, INTERRUPTED, conduct
+from orchestrator.execution.local import LocalExecutor
 from orchestrator.search.history import History
+from orchestrator.searching import look_at
 from search_spaces.reclr_search import HOLDOUT
+from tests.orchestrator.search.toy_search import Driven
 from tests.tiny_corpora import write_tiny_corpora
+from trainables.errors import UserError
 from trainables.protocols import hold_out
 from trainables.tasks import TASKS
 from trainables.units import read_units
@@ -25,44 +36,65 @@ from trainables.units import read_units
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 TRIALS = 4
 
-# What the command does, as far as the search goes; with one CPU its trials come one after the other, so that two searches compare.
-SCRIPT = """
-import signal, sys
-from pathlib import Path
-from orchestrator.execution.environment import set_environment
-from orchestrator.execution.resources import ResourceRequest
-from orchestrator.execution.setting import Setting
-from orchestrator.provenance import code_version
-from orchestrator.search.plan import plan_search
-from search_spaces.reclr_search import SEARCH
-from search_spaces.scale import find_scale
-from trainables.corpora.registry import open_corpora
 
-corpora, results, seed = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-opened = open_corpora(corpora, results, SEARCH.roles())
-setting = Setting(corpora=opened, store=str(results / "store"), code=code_version())
-plan = plan_search(SEARCH, find_scale("smoke"), (0, 1), setting, search_seed=seed)
-print("KEY", plan.key, flush=True)
-set_environment(None)
-from orchestrator.execution.cluster import joined
-from orchestrator.execution.ray_search import RaySearch
-with joined(None, {"CPU": 1.0, "GPU": 0.0}):
-    search = RaySearch(plan, ResourceRequest(), f"sqlite:///{results}/mlflow.db", results / "artifacts")
-    signal.signal(signal.SIGINT, lambda number, frame: search.stop())
-    print("OUTCOME", search.run())
+# On a pretended machine with one CPU trials come one after the other, so that two searches compare.
+ASKED = {"study": "reclr_search", "scale": "smoke", "seeds": 1, "machine": {"CPU": 1.0, "GPU": 0.0}}
+# Runs the command once for each line that it is sent; the process is not this one, where Ray may have been imported already.
+COMMAND = f"""
+import sys
+from pathlib import Path
+from rich.console import Console
+from orchestrator.checks import Options
+from orchestrator.conductor import conduct
+for _ in sys.stdin:
+    print("EXIT", conduct(Options(**{ASKED}, corpora=sys.argv[1], results=Path(sys.argv[2])), Console(width=400)), flush=True)
 """
 
 
-def start(corpora, results, seed=0):
-    results.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-c", SCRIPT, str(corpora), str(results), str(seed)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def options(corpora, results, **changes):
+    return Options(**ASKED, corpora=str(corpora), results=results, **changes)
 
 
-def finish(process, seconds=200):
-    output, _ = process.communicate(timeout=seconds)
-    assert process.returncode == 0, output
-    return output
+def begin(corpora, results):
+    """A process that runs the command."""
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    arguments = [sys.executable, "-c", COMMAND, str(corpora), str(results)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    process = subprocess.Popen(arguments, text=True, env=environment, bufsize=1, **pipes)
+    process.stdin.write("begin\n")
+    return process
+
+
+def finish(process):
+    """What the command prints, and its exit code."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("EXIT"):
+            return "".join(lines), int(line.split()[1])
+    pytest.fail("".join(lines))
+
+
+def search_locally(corpora, results):
+    """The same search without Ray, Tune and interruptions."""
+    asked = options(corpora, results)
+    checked, done = check(asked), Console(record=True)
+    return Local(look_at(checked, asked, done)).run()
+
+
+class Local(Driven):
+    """Runs the stages of each trial in this process."""
+
+    def probe(self, point, epoch):
+        return self._score(self.plan.search.probes(point, self.plan.scale)[epoch])
+
+    def develop(self, point):
+        return fmean(map(self._score, self.plan.search.developments(point, self.plan.scale, self.plan.seeds)))
+
+    def _score(self, stage):
+        setting = self.plan.setting
+        LocalExecutor(setting, lambda *call: None, lambda *progress: None).finish_chain(stage)
+        return ArtifactStore(setting.store).read_json(setting.fingerprint(stage), "metrics.json")["f1_macro"]
 
 
 def trials(results):
@@ -78,11 +110,19 @@ def finished(results):
     return {marker.parent: marker.stat().st_mtime_ns for marker in (results / "store/results").rglob("_SUCCESS")}
 
 
-def wait_for(condition, process, seconds=120.0):
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < limit, "waited in vain"
+def files(results):
+    return {file.name: file.read_bytes() for file in (results / "tables/reclr_search").iterdir()}
+
+
+def runs(results):
+    client = MlflowClient(f"sqlite:///{results}/mlflow.db")
+    return client.search_runs([client.get_experiment_by_name("reclr_search").experiment_id])
+
+
+def wait_for_a_trial(results, process, known=0):
+    """Until one more is told."""
+    while len(told(results)) <= known:
+        assert process.poll() is None, process.stdout.read()
         time.sleep(0.05)
 
 
@@ -93,18 +133,24 @@ def corpora(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def interrupted(corpora, tmp_path_factory):
-    """A search that was stopped, then killed, then run to its end: its results, and what was told and stored at either break."""
+    """A search that was killed, then stopped, then run to its end and its table: its results, what was told and stored at either
+    break, and what the last run printed."""
     results, breaks = tmp_path_factory.mktemp("interrupted"), []
-    for interrupt in (signal.SIGINT, signal.SIGKILL):
-        known = len(told(results))
-        search = start(corpora, results)
-        wait_for(lambda known=known: len(told(results)) > known, search)
-        search.send_signal(interrupt)
-        output, _ = search.communicate(timeout=200)
-        assert interrupt is signal.SIGKILL or "OUTCOME KILLED" in output, output
+    with begin(corpora, results) as killed:
+        wait_for_a_trial(results, killed)
+        killed.kill()
+    breaks.append((told(results), finished(results)))
+    with begin(corpora, results) as process:
+        wait_for_a_trial(results, process, len(breaks[0][0]))
+        process.send_signal(signal.SIGINT)
+        output, code = finish(process)
+        assert (code, "The test split is closed until all are told" in output) == (INTERRUPTED, True), output
         breaks.append((told(results), finished(results)))
-    assert "OUTCOME FINISHED" in finish(start(corpora, results))
-    return results, breaks
+        process.stdin.write("again\n")
+        output, code = finish(process)
+        assert code == COMPLETE, output
+        process.stdin.close()
+    return results, breaks, output
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +163,7 @@ def relabelled(interrupted, corpora, tmp_path_factory):
     assert 0 < sessions.sum() < len(table)
     table.loc[sessions, "depressed"] = 1 - table.loc[sessions, "depressed"]
     table.to_csv(folder / "corpora/mdd/metadata.csv", index=False)
-    assert "OUTCOME FINISHED" in finish(start(folder / "corpora" / corpora.name, folder / "results"))
+    search_locally(folder / "corpora" / corpora.name, folder / "results")
     return folder / "results"
 
 
@@ -129,7 +175,7 @@ def held_out(results):
 
 
 def test_stopped_and_killed_it_ends_with_every_trial_told_and_none_told_twice(interrupted):
-    results, breaks = interrupted
+    results, breaks, _ = interrupted
     found = trials(results)
     assert [trial.number for trial in found] == list(range(TRIALS))
     states = Counter(trial.state for trial in found)
@@ -141,11 +187,37 @@ def test_stopped_and_killed_it_ends_with_every_trial_told_and_none_told_twice(in
         assert stored_before.items() <= finished(results).items(), "what was finished was not computed again"
 
 
+def test_the_test_split_is_opened_once_with_every_trial_told_and_its_table_is_made(interrupted):
+    results, _, output = interrupted
+    opened = re.search(r"The test split was opened at (\S+, after 4 trials, with the point of trial \d)\.", output)[1]
+    lines = (results / "tables/reclr_search/table.csv").read_text().splitlines()
+    rows = dict.fromkeys(line["row"] for line in csv.DictReader(lines))
+    assert list(rows) == ["chance", "majority", "coclr", "paper", "found"]
+    found = Counter(run.data.tags["kind"] for run in runs(results))
+    assert found == {"search": 1, "point": TRIALS, "sweep": 1, "cell": 5, "trial": 5}
+    assert {run.info.status for run in runs(results)} == {"FINISHED"}
+    (search,) = (run for run in runs(results) if run.data.tags["kind"] == "search")
+    assert search.data.tags["test_split_opened"] == opened
+
+
+def test_run_again_it_computes_nothing_and_makes_the_same_table(interrupted, corpora, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    results = interrupted[0]
+    before, table = finished(results), files(results)
+    assert conduct(options(corpora, results), Console(record=True)) == COMPLETE
+    assert (finished(results), files(results)) == (before, table)
+
+
+def test_more_trials_are_refused_once_the_test_split_was_opened(interrupted, corpora):
+    with pytest.raises(UserError, match=r"the test split was opened at .* after 4 trials"):
+        conduct(options(corpora, interrupted[0], trials=TRIALS + 1), Console(record=True))
+
+
 def test_mlflow_has_each_trials_run_with_the_probes_curve(interrupted):
     client = MlflowClient(f"sqlite:///{interrupted[0]}/mlflow.db")
-    runs = client.search_runs([client.get_experiment_by_name("reclr_search").experiment_id], "tags.kind = 'point'")
-    assert sorted(int(run.data.tags["number"]) for run in runs) == list(range(TRIALS))
-    for run in runs:
+    points = [run for run in runs(interrupted[0]) if run.data.tags["kind"] == "point"]
+    assert sorted(int(run.data.tags["number"]) for run in points) == list(range(TRIALS))
+    for run in points:
         trial = trials(interrupted[0])[int(run.data.tags["number"])]
         curve = {point.step: point.value for point in client.get_metric_history(run.info.run_id, "probe")}
         assert (curve, run.data.tags["state"]) == (trial.rungs, trial.state)
@@ -153,9 +225,10 @@ def test_mlflow_has_each_trials_run_with_the_probes_curve(interrupted):
 
 
 def test_a_trial_that_was_stopped_early_ran_nothing_afterwards(interrupted):
-    """Every whole pretraining belongs to a trial that came to the last rung."""
+    """Every whole pretraining of ReCLR belongs to a trial that came to the last rung; the table adds none."""
     configs = (interrupted[0] / "store/results/ContrastivePretraining").glob("*/config.json")
-    ends = Counter(json.loads(file.read_text())["stop_epoch"] for file in configs)
+    found = [json.loads(file.read_text()) for file in configs]
+    ends = Counter(config["stop_epoch"] for config in found if config["objective"] == "reclr")
     climbed = Counter(epoch for trial in trials(interrupted[0]) for epoch in trial.rungs)
     assert ends == {1: climbed[1], None: climbed[2]}
 

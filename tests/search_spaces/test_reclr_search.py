@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from search_spaces._reclr import coclr
 from search_spaces.reclr_search import DEV, HOLDOUT, PAPER, SEARCH, SPACE
 from search_spaces.scale import SCALES, find_scale
 from search_spaces.search import Real, Search, Whole
@@ -76,6 +77,18 @@ def test_the_table_scores_every_row_on_the_same_held_out_speakers_and_tests_agai
             (HOLDOUT, "test", 0), (HOLDOUT, "test", 1),
         }  # fmt: skip
     assert {name: study.table.rows[-1].params[name] for name in FOUND} == FOUND
+
+
+@pytest.mark.parametrize("scale", SCALES.values(), ids=lambda scale: scale.name)
+def test_the_papers_row_is_the_point_that_the_search_tried_first_and_coclr_differs_from_it_in_lambda_alone(scale):
+    tried, chains = SEARCH.ladder(PAPER, scale)[-1], SEARCH.study(FOUND).chains
+    paper, coclr = (scale.apply(chains[row](0)).embeddings.encoder for row in ("paper", "coclr"))
+    assert fingerprint(paper, DIGESTS) == fingerprint(tried, DIGESTS)
+    assert {name for name, value in paper if getattr(coclr, name) != value} <= {"objective", "lambda_"}
+
+
+def test_at_the_papers_scale_coclr_is_that_of_table_1():
+    assert SEARCH.study(FOUND).chains["coclr"](0).embeddings.encoder == coclr()
 
 
 @pytest.mark.parametrize("scale", SCALES.values(), ids=lambda scale: scale.name)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.plan import Redo
+from orchestrator.provenance import stage_code
 from orchestrator.search.history import History, SearchTrial
 from orchestrator.search.plan import plan_search, prepare_search, search_sentence
 from search_spaces.scale import Scale
@@ -14,15 +17,17 @@ from tests.toys import CORPORA, toy_setting
 from trainables.errors import UserError
 
 
-def told(store, values, **states):
+def told(store, values, plan=None, **states):
     """Write trials with these values; those named ``n3='failed'`` have that state instead."""
-    history = History(ArtifactStore(store), toy_plan(store).key)
+    plan = plan or toy_plan(store)
+    history = History(ArtifactStore(store), plan.key)
     for number, value in enumerate(values):
         state = states.get(f"n{number}", "complete")
         complete = state == "complete"
         story = "a zebra" if state == "failed" else None
         point = {"x": 0.1 + number / 100, "k": 1}
-        history.write(SearchTrial(number=number, point=point, value=value if complete else None, state=state, story=story))
+        value = value if complete else None
+        history.write(SearchTrial(number=number, point=point, value=value, state=state, story=story, code=plan.code))
     return history
 
 
@@ -123,14 +128,20 @@ def test_after_the_test_split_was_opened_failed_trials_are_not_tried_again(tmp_p
     assert toy_plan(tmp_path, trials=2, redo=Redo.retry).missing == 0
 
 
-def test_another_search_on_the_same_store_says_that_the_test_split_was_opened_before(tmp_path):
+def test_another_search_on_the_same_store_says_everywhere_that_the_test_split_was_opened_before(tmp_path):
     told(tmp_path, [0.4])
     first = toy_plan(tmp_path, trials=1)
-    first.open_test()
+    assert first.open_test().protocol == "toy"
     second = toy_plan(tmp_path, trials=1, search_seed=5)
-    History(ArtifactStore(tmp_path), second.key).write(SearchTrial(number=0, point={"x": 0.5, "k": 1}, value=0.5, state="complete"))
-    second.refreshed().open_test()
-    assert History(ArtifactStore(tmp_path), second.key).opened().earlier == (first.key,)
+    told(tmp_path, [0.5], second)
+    caveat = f"the test split had been opened before by 1 other search: {first.key}"
+    assert second.refreshed().open_test().protocol == f"toy; {caveat}"
+    reopened = toy_plan(tmp_path, trials=1, search_seed=5)
+    assert reopened.opened.earlier == (first.key,)
+    assert reopened.open_test().protocol == f"toy; {caveat}"
+    assert reopened.opened.summary.endswith(f"after 1 trials, with the point of trial 0; {caveat}")
+    assert reopened.opened.summary in search_sentence(reopened)
+    assert toy_plan(tmp_path, trials=1).open_test().protocol == "toy", "the first was the first"
 
 
 def test_retry_runs_failed_trials_again_with_their_points_and_forgets_their_failures(tmp_path):
@@ -141,16 +152,53 @@ def test_retry_runs_failed_trials_again_with_their_points_and_forgets_their_fail
     store.mark_failed(broken, "a zebra")
     assert toy_plan(tmp_path, trials=2).missing == 0
     assert (plan.missing, [trial.number for trial in plan.unfinished]) == (1, [1])
-    prepare_search(plan, Redo.retry)
+    assert toy_plan(tmp_path, trials=2).missing == 0, "to plan changes nothing"
+    ready = prepare_search(plan)
     assert store.failure(broken) is None
-    assert toy_plan(tmp_path, trials=2).missing == 1
+    assert toy_plan(tmp_path, trials=2).missing == ready.missing == 1
+    History(store, plan.key).write(ready.unfinished[0].model_copy(update={"state": "failed", "story": "again"}))
+    assert ready.refreshed().missing == 0, "a trial is tried again once"
 
 
-def test_a_search_is_not_forced_and_read_only_computes_nothing(tmp_path):
-    with pytest.raises(UserError, match=r"--redo force: .* --search-seed"):
-        toy_plan(tmp_path, redo=Redo.force)
-    with pytest.raises(UserError, match="24 of 24 trials are not told yet and --redo read-only computes nothing"):
-        toy_plan(tmp_path, redo=Redo.read_only)
+def test_what_another_process_did_since_the_plan_was_made_is_seen_before_it_is_run(tmp_path):
+    plan = toy_plan(tmp_path, trials=2, redo=Redo.retry)
+    told(tmp_path, [0.4, 0.5], n1="failed")
+    assert [trial.number for trial in prepare_search(plan).unfinished] == [1]
+    told(tmp_path, [0.4, 0.5])
+    assert prepare_search(plan).missing == 0
+    toy_plan(tmp_path, trials=2).open_test()
+    assert prepare_search(plan).opened
+
+
+@pytest.mark.parametrize("redo", [Redo.force, Redo.read_only])
+def test_force_and_read_only_are_refused_until_the_test_split_is_open_and_then_concern_the_table_alone(tmp_path, redo):
+    matches = {Redo.force: r"--redo force: .* --search-seed", Redo.read_only: "--redo read-only computes nothing and opens nothing"}
+    with pytest.raises(UserError, match=matches[redo]):
+        toy_plan(tmp_path, redo=redo)
+    told(tmp_path, [0.4, 0.6])
+    with pytest.raises(UserError, match=matches[redo]):
+        toy_plan(tmp_path, trials=2, redo=redo)
+    assert toy_plan(tmp_path, trials=2).opened is None
+    study = toy_plan(tmp_path, trials=2).open_test()
+    assert toy_plan(tmp_path, trials=2, redo=redo).open_test().table == study.table
+
+
+def test_a_search_does_not_go_on_with_trials_that_other_code_scored(tmp_path, monkeypatch):
+    plan = toy_plan(tmp_path, trials=3)
+    told(tmp_path, [0.4, 0.6, 0.0], n2="failed")
+    monkeypatch.setattr("orchestrator.search.plan.stage_code", lambda kind: "new" if kind is Climb else stage_code(kind))
+    with pytest.raises(UserError, match=r"the code of Climb has changed since trials 0, 1 were scored.*--search-seed"):
+        toy_plan(tmp_path, trials=3, redo=Redo.retry)
+    with pytest.raises(UserError, match="the code of Climb has changed"):
+        prepare_search(replace(plan, trials=4))
+    toy_plan(tmp_path, trials=3).open_test()
+    assert toy_plan(tmp_path, trials=3).opened, "what is all told is compared with nothing to come"
+
+
+def test_a_trial_that_failed_before_it_was_scored_is_tried_again_with_mended_code(tmp_path, monkeypatch):
+    told(tmp_path, [0.0], n0="failed")
+    monkeypatch.setattr("orchestrator.search.plan.stage_code", lambda kind: "mended")
+    assert toy_plan(tmp_path, trials=1, redo=Redo.retry).missing == 1
 
 
 def test_the_sentence_says_where_the_search_stands(tmp_path):

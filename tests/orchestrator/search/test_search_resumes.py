@@ -71,8 +71,8 @@ def test_another_search_seed_draws_other_points_and_the_same_paper_point(tmp_pat
 def test_unfinished_trials_go_first_with_the_very_same_points(tmp_path):
     plan = toy_plan(tmp_path)
     history = History(ArtifactStore(tmp_path), plan.key)
-    history.write(SearchTrial(number=0, point={"x": 0.5, "k": 2}, rungs={2: 0.4}, state="pruned"))
-    history.write(SearchTrial(number=1, point={"x": 0.123456789012345, "k": 7}, rungs={2: 0.5}))
+    history.write(SearchTrial(number=0, point={"x": 0.5, "k": 2}, rungs={2: 0.4}, state="pruned", code=plan.code))
+    history.write(SearchTrial(number=1, point={"x": 0.123456789012345, "k": 7}, rungs={2: 0.5}, code=plan.code))
     history.write(SearchTrial(number=2, point={"x": 0.7, "k": 3}))
     searcher = Driven(toy_plan(tmp_path)).searcher
     assert searcher.suggest("a") == {"number": 1, "point": {"x": 0.123456789012345, "k": 7}}
@@ -96,6 +96,12 @@ def test_optuna_told_the_history_knows_finished_pruned_and_failed_trials_and_sug
     suggested = {str(searcher.suggest(str(number))["point"]) for number in range(15)}
     assert len(suggested) == 15
     assert suggested.isdisjoint(str(trial.point) for trial in (*whole[1], failed))
+
+
+def test_every_trial_says_which_code_scored_it(whole):
+    driven, trials = whole
+    assert set(driven.plan.code) == {"Climb", "Grade"}
+    assert all(trial.code == driven.plan.code for trial in trials)
 
 
 def ray_trial(number):
