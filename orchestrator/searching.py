@@ -101,14 +101,14 @@ def _deliver(plan: SearchPlan, options: Options, status: str, stages: bool) -> N
 
 
 def search_table(plan: SearchPlan, running: Running) -> Table:
-    """The trials so far, the best first; those without a value by their last probe."""
-    table = Table("trial", "state", *plan.search.space, *(f"probe {epoch}" for epoch in plan.rungs), "value", box=None)
+    """The trials so far, the best first; those without a value by their number."""
+    table = Table("trial", "state", *(f"probe {epoch}" for epoch in plan.rungs), "value", "point", box=None)
     trials = sorted(plan.told, key=lambda trial: (trial.value is None, -(trial.value or 0.0), trial.number))
     for trial in [*trials, *plan.unfinished]:
-        point = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in trial.point.values()]
         scores = [f"{trial.rungs[epoch]:.3f}" if epoch in trial.rungs else "" for epoch in plan.rungs]
         value = "" if trial.value is None else f"{trial.value:.3f}"
-        table.add_row(str(trial.number), trial.state, *point, *scores, value, style="" if trial.told else "dim")
+        point = " ".join(f"{name}={value:.3g}" for name, value in trial.point.items())
+        table.add_row(str(trial.number), trial.state, *scores, value, point, style="" if trial.told else "dim")
     for name, (fraction, seconds) in sorted(running.items()):
         table.caption = f"{table.caption or ''}{name.split('/')[0]} {fraction:.0%} after {seconds:.0f} s   "
     return table

@@ -66,14 +66,14 @@ class Ledger:
         self._drop_the_dead()
         if sweep in self.stopping:
             return None
+        self._queue = {name: entry for name, entry in self._queue.items() if entry.owner != owner or name in wanted}
         for fingerprint, need in wanted.items():
             if fingerprint not in self._running:
                 entry = self._queue.setdefault(fingerprint, _Waiting(owner, need, 0.0))
                 entry.owner, entry.asked = owner, self.now()
         for fingerprint in list(self._queue):
             if fingerprint in wanted and self._may_start(fingerprint):
-                # Whoever computes cannot start its other wishes: they must not keep resources free for nobody.
-                self._queue = {name: entry for name, entry in self._queue.items() if entry.owner != owner}
+                self.withdraw(owner)  # whoever computes cannot start its other wishes
                 self._queue.pop(fingerprint, None)
                 self._running[fingerprint] = _Running(owner, sweep, wanted[fingerprint], self.now(), self.now())
                 return fingerprint
@@ -99,6 +99,12 @@ class Ledger:
         lease = self._running.get(fingerprint)
         if lease is not None and lease.owner == owner:
             del self._running[fingerprint]
+
+    def withdraw(self, owner: str) -> None:
+        """The owner wants nothing any more: what it waited for may have been finished by another meanwhile, and must not keep
+        resources free for nobody.
+        """
+        self._queue = {name: entry for name, entry in self._queue.items() if entry.owner != owner}
 
     def running(self, sweep: str | None = None) -> dict[str, tuple[float, float]]:
         """Fraction done and seconds so far of each running stage, of one sweep or of all."""

@@ -70,6 +70,11 @@ class LedgerActor:
         self._ledger.finish(owner, fingerprint)
         await self._wake()
 
+    async def withdraw(self, owner: str) -> None:
+        """As :meth:`Ledger.withdraw`; wakes those who wait."""
+        self._ledger.withdraw(owner)
+        await self._wake()
+
     async def stop(self, sweep: str) -> None:
         """Stop a sweep: its running stages save a checkpoint and end, nothing new starts."""
         self._ledger.stopping.add(sweep)

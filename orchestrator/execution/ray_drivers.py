@@ -76,8 +76,15 @@ class ChainRunner:
             StageFailed: One of its stages raised, now or in an earlier run.
             StopRequested: The sweep is being stopped.
         """
-        store, ledger = ArtifactStore(self.setting.store), find_ledger(self.setting.store)
+        ledger = find_ledger(self.setting.store)
         owner = f"{os.uname().nodename}-{os.getpid()}-{threading.get_ident()}"
+        try:
+            self._walk(target, ledger, owner)
+        finally:
+            ledger.withdraw.remote(owner)
+
+    def _walk(self, target: Stage, ledger: Any, owner: str) -> None:
+        store = ArtifactStore(self.setting.store)
         while ready := ready_stages(target, self.setting, store):
             for name in ready:
                 if story := store.failure(name):

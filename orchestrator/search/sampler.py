@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import TPESampler
 from ray.tune.search.optuna import OptunaSearch
@@ -32,6 +33,7 @@ class ToldOptuna(OptunaSearch):
     """
 
     def __init__(self, plan: SearchPlan, tell: Callable[[SearchTrial], None]) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # its progress is shown and kept elsewhere
         super().__init__(space=distributions(plan.search.space), metric="score", mode="max", sampler=_sampler(plan, 0))
         self._plan, self._tell = plan, tell
         self._waiting = list(plan.unfinished)

@@ -136,3 +136,17 @@ def test_random_trials_over_shared_stages_end_with_every_stage_run_once_and_neve
             for name, stage in busy.items():
                 ledger.renew("sweep", name, stage, needs[stage])
         assert sorted(runs) == sorted(done) == sorted({name for chain in trials.values() for name in chain})
+
+
+def test_a_trial_that_asks_for_something_else_no_longer_waits_for_what_another_has_finished_meanwhile(ledger):
+    ledger.ask("sweep", "a", {"s": ONE})
+    ledger.ask("sweep", "b", {"w": TWO})
+    assert ledger.ask("sweep", "b", {"t": ONE}) == "t", "nothing is kept free for w"
+
+
+def test_a_trial_that_withdraws_keeps_nothing_free(ledger):
+    ledger.ask("sweep", "a", {"s": ONE})
+    ledger.ask("sweep", "b", {"w": TWO})
+    assert ledger.ask("sweep", "c", {"t": ONE}) is None
+    ledger.withdraw("b")
+    assert ledger.ask("sweep", "c", {"t": ONE}) == "t"
