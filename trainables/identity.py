@@ -18,6 +18,7 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from trainables.errors import UserError
+from trainables.protocols import Protocol
 from trainables.stage import Stage
 
 NOT_PART_OF_IDENTITY = {
@@ -49,7 +50,7 @@ def identity_of(stage: Stage, digests: Mapping[str, str]) -> dict[str, Any]:
     if missing:
         raise UserError(f"{type(stage).__name__} reads the corpus role {missing[0]!r}, which corpora.toml does not give")
     settings = {name: value for name, value in sorted(stage.settings().items()) if name not in stage.shortcuts}
-    upstream = {name: above for name, above in sorted(stage.upstream().items()) if name not in stage.shortcuts}
+    upstream = {name: above for name, above in sorted(stage.upstream().items()) if name.split(".")[0] not in stage.shortcuts}
     return {
         "stage": type(stage).__name__,
         "version": type(stage).version,
@@ -88,7 +89,10 @@ def _tagged(value: Any, name: str) -> Any:
             return f"{kind.__name__}:{value!r}"
     if isinstance(value, tuple):
         return ["tuple", *(_tagged(item, name) for item in value)]
-    raise TypeError(f"setting {name!r} is a {type(value).__name__}; a setting is a bool, int, float, str, None or a tuple of these")
+    if isinstance(value, Protocol):
+        return f"protocol:{value.digest}"
+    known = "a bool, int, float, str, None, a tuple of these, or a protocol"
+    raise TypeError(f"setting {name!r} is a {type(value).__name__}; a setting is {known}")
 
 
 def _readable(stage: Stage) -> str:
@@ -96,5 +100,5 @@ def _readable(stage: Stage) -> str:
     for name, value in stage.settings().items():
         default = type(stage).model_fields[name].default
         if default is PydanticUndefined or value != default:
-            parts.append(f"{name}={value}")
+            parts.append(f"{name}={value.digest if isinstance(value, Protocol) else value}")
     return re.sub(r"[^A-Za-z0-9=.,_-]+", "_", ",".join(parts))[:_READABLE_LENGTH].rstrip(",._-")

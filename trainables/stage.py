@@ -11,9 +11,9 @@ from __future__ import annotations
 import importlib
 import sys
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from trainables.corpora.corpus import CorpusSource
+    from trainables.leakage.exposure import Exposure
 
 
 class _Role:
@@ -35,6 +36,22 @@ CorpusRole = Annotated[str, _Role(), Field(min_length=1)]
 
 class StopRequested(Exception):
     """Raised inside a stage, after its checkpoint is written, when the sweep is being stopped. Not a failure."""
+
+
+class PartContext(Protocol):
+    """What one part of a stage's work may know of its surroundings, see :meth:`Context.parts`.
+
+    Attributes:
+        directory: Where the part writes what it makes.
+    """
+
+    directory: Path
+
+    def corpus(self, role: str) -> CorpusSource:
+        """The corpus that plays this role."""
+
+    def tick(self, fraction: float) -> None:
+        """Say which fraction of the part is done. Cheap: call it at every step."""
 
 
 class Context(Protocol):
@@ -83,6 +100,25 @@ class Context(Protocol):
     def load_checkpoint(self) -> dict[str, Any] | None:
         """The newest checkpoint of this very stage, on the CPU, or None."""
 
+    def parts(self, work: Sequence[Any]) -> Iterator[Path]:
+        """Hand out independent parts of the work, wherever there is room, and yield what each has made, in order.
+
+        For a stage of one process that uses no accelerator. Each part is a call of its method
+        ``run_part(work: Any, context: PartContext)``, in any process. What a part has made is kept until the stage's result is
+        published, so that a stage that was stopped or killed goes on with the parts that are missing.
+
+        Args:
+            work: What each part is to do, JSON-able. It must depend on the stage, its corpora and its upstream results alone,
+                never on how many workers there are: the same parts then give the same bytes anywhere.
+
+        Yields:
+            The directory of each part; it is there until the next one is asked for.
+
+        Raises:
+            UserError: Some parts have faults: the faults of all of them together, after all were tried.
+            StopRequested: The sweep is being stopped; parts that were running have been finished and are kept.
+        """
+
 
 class Stage(BaseModel):
     """Base of all stages: frozen, typed, no unknown settings.
@@ -115,9 +151,19 @@ class Stage(BaseModel):
             return f"{type(self).__name__} runs on one worker"
         return None
 
+    def exposure(self) -> Exposure | None:
+        """What the result can know of the units that the stage is given, for the leakage audit; None: not declared, a finding."""
+        return None
+
     def upstream(self) -> dict[str, Stage]:
-        """The stages this one reads, by field name."""
-        return {name: value for name, value in self if isinstance(value, Stage)}
+        """The stages this one reads, by field name; those of a field that holds several as 'field.0', 'field.1', ..."""
+        found: dict[str, Stage] = {}
+        for name, value in self:
+            if isinstance(value, Stage):
+                found[name] = value
+            elif _holds_stages(value):
+                found |= {f"{name}.{number}": stage for number, stage in enumerate(value)}
+        return found
 
     def roles(self) -> dict[str, str]:
         """The corpus roles this stage itself reads, by field name."""
@@ -126,8 +172,26 @@ class Stage(BaseModel):
 
     def settings(self) -> dict[str, Any]:
         """The fields that are neither upstream stages nor corpus roles."""
-        left_out = self.upstream().keys() | self.roles().keys()
-        return {name: value for name, value in self if name not in left_out}
+        roles = self.roles()
+        return {
+            name: value for name, value in self if name not in roles and not isinstance(value, Stage) and not _holds_stages(value)
+        }
+
+    def with_upstream(self, replaced: Mapping[str, Stage], **settings: Any) -> Self:
+        """The same stage on other upstream stages and with other settings, validated anew.
+
+        Args:
+            replaced: Upstream stages by their name in :meth:`upstream`; all or some.
+            settings: Other settings; what is at its default here and not among them stays unset.
+        """
+        above = self.upstream() | replaced
+        chosen = {name: value for name, value in self if name in self.model_fields_set}
+        for name, value in self:
+            if isinstance(value, Stage):
+                chosen[name] = above[name]
+            elif _holds_stages(value):
+                chosen[name] = tuple(above[f"{name}.{number}"] for number in range(len(value)))
+        return type(self)(**{**chosen, **settings})
 
     def chain(self) -> Iterator[Stage]:
         """This stage and everything upstream of it, each distinct one once, upstream first."""
@@ -143,13 +207,21 @@ class Stage(BaseModel):
         return walk(self)
 
 
+def _holds_stages(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(value) and all(isinstance(item, Stage) for item in value)
+
+
 def to_config(stage: Stage) -> dict[str, Any]:
     """A JSON-able description from which :func:`from_config` rebuilds the stage, upstream stages included."""
     cls = type(stage)
     config: dict[str, Any] = {"stage": f"{cls.__module__}.{cls.__qualname__}"}
-    plain = stage.model_dump(mode="json", exclude=set(stage.upstream()))
-    config.update(plain)
-    config.update({name: to_config(above) for name, above in stage.upstream().items()})
+    settings = {name for name, value in stage if not isinstance(value, Stage) and not _holds_stages(value)}
+    config.update(stage.model_dump(mode="json", include=settings))
+    for name, value in stage:
+        if isinstance(value, Stage):
+            config[name] = to_config(value)
+        elif _holds_stages(value):
+            config[name] = [to_config(above) for above in value]
     return config
 
 
@@ -159,12 +231,16 @@ def from_config(config: Mapping[str, Any]) -> Stage:
     Raises:
         UserError: The description names no stage that this installation has.
     """
-    settings = {
-        name: from_config(value) if isinstance(value, Mapping) and "stage" in value else value
-        for name, value in config.items()
-        if name != "stage"
-    }
+    settings = {name: _rebuilt(value) for name, value in config.items() if name != "stage"}
     return stage_class(config["stage"])(**settings)
+
+
+def _rebuilt(value: Any) -> Any:
+    if isinstance(value, Mapping) and "stage" in value:
+        return from_config(value)
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) and "stage" in item for item in value):
+        return tuple(from_config(item) for item in value)
+    return value
 
 
 def stage_class(path: str) -> type[Stage]:

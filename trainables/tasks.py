@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-TaskName = Literal["depression", "sentiment", "emotion5"]
+TaskName = Literal["depression", "sentiment", "emotion4", "emotion4_unmerged", "emotion5", "emotion6", "casia6"]
 """A key of :data:`TASKS`, as a stage's setting."""
 
 
@@ -30,20 +30,30 @@ def _sign(score: float) -> int | None:
     return None if score == 0 else int(score > 0)
 
 
-_EMOTIONS = {"angry": ("ang",), "happy": ("hap", "exc"), "sad": ("sad",), "frustrated": ("fru",), "neutral": ("neu",)}
-"""Class to IEMOCAP's codes, which every manifest with emotions holds (:mod:`trainables.corpora.emotions`)."""
+def _emotions(classes: dict[str, tuple[str, ...]]) -> Task:
+    """A task from class to IEMOCAP's codes, which every manifest with emotions holds (:mod:`trainables.corpora.emotions`)."""
+    numbers = {code: number for number, codes in enumerate(classes.values()) for code in codes}
+    return Task("emotion", tuple(classes), numbers.get)
 
-_EMOTION_CLASS = {code: number for number, codes in enumerate(_EMOTIONS.values()) for code in codes}
 
+_FOUR = {"angry": ("ang",), "happy": ("hap", "exc"), "sad": ("sad",), "neutral": ("neu",)}
 
 TASKS: dict[TaskName, Task] = {
     "depression": Task("depressed", ("healthy", "depressed"), {0: 0, 1: 1}.get, of_speaker=True),
     "sentiment": Task("sentiment", ("negative", "positive"), _sign),
-    "emotion5": Task("emotion", tuple(_EMOTIONS), _EMOTION_CLASS.get),
+    "emotion4": _emotions(_FOUR),
+    "emotion4_unmerged": _emotions(_FOUR | {"happy": ("hap",)}),
+    "emotion5": _emotions(
+        {"angry": ("ang",), "happy": ("hap", "exc"), "sad": ("sad",), "frustrated": ("fru",), "neutral": ("neu",)}
+    ),
+    "emotion6": _emotions(_FOUR | {"happy": ("hap",), "excited": ("exc",), "frustrated": ("fru",)}),
+    "casia6": _emotions({**_FOUR, "happy": ("hap",), "fearful": ("fea",), "surprised": ("sur",)}),
 }
-"""Sources: ReCLR, section 3.1.
+"""Sources: ReCLR, section 3.1, and for the class maps of emotions the field's use.
 
 Sentiment (CMU-MOSEI): sentences 'with a score of 0' are neglected, a score below 0 is class 0, any other class 1.
 Emotion5 (IEMOCAP): 'we select utterances labeled as "angry", "happy", "excited", "sad", "frustrated", and "neutral", where
-utterances with "excited" are merged into "happy" class'; every other category, and utterances without one (''), are left out.
+utterances with "excited" are merged into "happy" class'. Emotion4 is the standard map of IEMOCAP (5531 turns), of which
+emotion4_unmerged leaves 'excited' out; emotion6 keeps excited apart and frustrated. Casia6 is CASIA's own six. Of every map every
+other category, and utterances without one (''), are left out.
 """

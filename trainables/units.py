@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from trainables.errors import UserError
 from trainables.tasks import Task
@@ -32,8 +34,50 @@ class Units:
 
     def where(self, keep: np.ndarray) -> Units:
         """The units for which the boolean array ``keep`` holds, in the same order."""
-        kept = tuple(segments for segments, wanted in zip(self.segments, keep, strict=True) if wanted)
+        kept = tuple(compress(self.segments, keep.tolist()))
         return Units(self.table[keep].reset_index(drop=True), kept, self.truth[keep], self.task)
+
+
+def subject_turns(manifest: pd.DataFrame, unit: Literal["session", "utterance"]) -> pd.DataFrame:
+    """The subject's turns, with the name of the unit of each as ``unit``, in the order in which all stages take them.
+
+    A session's are in order of recording and start. Its first turn says speaker, split and labels of the whole session: the same
+    one for a model, for the control beside it and for the leakage audit. Utterances stay in the manifest's order.
+    """
+    turns = manifest[manifest["talker"] == "subject"]
+    if unit == "session":
+        turns = turns.sort_values(["session", "recording", "start"], kind="stable")
+    return turns.assign(unit=turns["session" if unit == "session" else "segment"])
+
+
+def with_class(table: pd.DataFrame, segments: Sequence[np.ndarray], task: Task) -> Units:
+    """The units that the task gives a class; the others are left out.
+
+    Args:
+        table: One row per unit, among its columns ``unit`` and the task's label.
+        segments: For each unit the row numbers of its segments.
+        task: An entry of :data:`trainables.tasks.TASKS`.
+
+    Raises:
+        UserError: The corpus does not have the task's label, or not for every unit, or none that is a class of the task.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from trainables.corpora.reading import listing
+
+    if task.column not in table:
+        raise UserError(f"label {task.column!r} is missing; the corpus has {sorted(table.columns)}")
+    unknown = table[task.column].isna()
+    if unknown.any():
+        raise UserError(f"label {task.column!r} is missing for {listing(table.loc[unknown, 'unit'])}; fill it in or delete them")
+    codes, labels = pd.factorize(table[task.column])
+    numbers = [task.class_of(label) for label in labels]
+    truth = np.array([-1 if number is None else number for number in numbers], dtype=np.int64)[codes]
+    if not (truth >= 0).any():
+        found = ", ".join(sorted({repr(label) for label in labels.tolist()})[:10])
+        raise UserError(f"no {task.column} is one of {', '.join(task.classes)}; found {found}: map the labels in corpora.toml")
+    return Units(table, tuple(segments), truth, task).where(truth >= 0)
 
 
 def read_units(features: Path, task: Task) -> Units:
@@ -44,21 +88,13 @@ def read_units(features: Path, task: Task) -> Units:
         task: An entry of :data:`trainables.tasks.TASKS`.
 
     Raises:
-        UserError: The corpus does not have the task's label, or not for every segment, or none that is a class of the task.
+        UserError: As :func:`with_class`.
     """
     import numpy as np
     import pandas as pd
 
-    segments = pd.read_parquet(features / "segments.parquet")
-    if task.column not in segments or segments[task.column].isna().any():
-        raise UserError(f"label {task.column!r} is missing for some segments; the corpus has {sorted(segments.columns)}")
-    groups = segments.sort_values(["unit", "position"], kind="stable").groupby("unit", sort=True)
-    table = groups.first().reset_index().drop(columns=["position", "seconds"])
-    classes = [task.class_of(label) for label in table[task.column]]
-    labelled = np.array([number is not None for number in classes])
-    if not labelled.any():
-        found = ", ".join(sorted({repr(label) for label in table[task.column]})[:10])
-        raise UserError(f"no {task.column} is one of {', '.join(task.classes)}; found {found}: map the labels in corpora.toml")
-    rows = [group.index.to_numpy(copy=True) for _, group in groups]
-    truth = np.array([-1 if number is None else number for number in classes], dtype=np.int64)
-    return Units(table, tuple(rows), truth, task).where(labelled)
+    segments = pd.read_parquet(features / "segments.parquet").sort_values(["unit", "position"], kind="stable")
+    first = ~segments["unit"].duplicated()
+    rows = np.split(segments.index.to_numpy(copy=True), np.flatnonzero(first)[1:])
+    units = with_class(segments[first].reset_index(drop=True), rows, task)
+    return replace(units, table=units.table.drop(columns=["position", "seconds"]))

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score
 
 from trainables.errors import UserError
-from trainables.metrics import classification_scores, write_predictions
-from trainables.protocols import Division, hold_out, split_by_speaker
+from trainables.protocols import Protocol, divide
+from trainables.protocols.catalogue import HELD_OUT_30, OWN_SPLITS, SPEAKERS_70_30
+from trainables.protocols.draws import hold_out, split_by_speaker
 from trainables.tasks import TASKS
 from trainables.units import Units
 
@@ -104,15 +104,15 @@ def test_utterances_that_cannot_be_split_are_refused_with_what_is_needed_and_fou
 
 def test_a_class_that_the_corpus_does_not_have_is_asked_of_no_set():
     whole = units([[0, 1, 2, 4]] * 6, "emotion5")
-    for division in (Division(0), Division(0, split="corpus")):
-        assert all(set(part.truth) == {0, 1, 2, 4} for part in division.of(whole).values())
+    for protocol in (SPEAKERS_70_30, OWN_SPLITS):
+        assert all(set(part.truth) == {0, 1, 2, 4} for part in divide(whole, protocol, 0).values())
 
 
 # The corpus' own sets, and their stand-in by speaker.
 
 
 def corpus_sets(whole, seed=0):
-    return Division(seed, split="corpus").of(whole)
+    return divide(whole, OWN_SPLITS, seed)
 
 
 @given(
@@ -142,7 +142,7 @@ def test_without_splits_the_speakers_places_are_the_same_for_every_seed():
 
 def test_a_speakers_place_is_drawn_evenly():
     whole = units([[0, 1]] * 10, "sentiment")
-    trained = [speakers(Division(seed).of(whole))["train"] for seed in range(400)]
+    trained = [speakers(divide(whole, SPEAKERS_70_30, seed))["train"] for seed in range(400)]
     assert all(abs(np.mean([f"s{n}" in names for names in trained]) - 0.7) < 0.1 for n in range(10))
 
 
@@ -158,26 +158,25 @@ def test_a_corpus_own_splits_are_kept_and_each_must_have_every_class():
     whole = units([[0, 1]] * 6, "sentiment", split=["train"] * 8 + ["dev"] * 2 + ["test"] * 2)
     assert speakers(corpus_sets(whole, seed=5)) == {"train": {"s0", "s1", "s2", "s3"}, "dev": {"s4"}, "test": {"s5"}}
     without = whole.where(~((whole.table["split"] == "dev") & (whole.table["label"] == 1)).to_numpy())
-    with pytest.raises(UserError, match="dev split has no unit of class positive"):
+    with pytest.raises(UserError, match=r"dev set has no unit of class positive.*'own-splits' needs"):
         corpus_sets(without)
 
 
 # A search: the test speakers are held out.
 
 
-def search(seed, scored_on="dev", holdout_seed=7):
-    dev_fraction = 0.3 if scored_on == "dev" else 0.0
-    return Division(seed, holdout_seed=holdout_seed, dev_fraction=dev_fraction, scored_on=scored_on)
+def search(whole, seed, scored_on="dev", holdout_seed=7):
+    return divide(whole, HELD_OUT_30.model_copy(update={"holdout_seed": holdout_seed}), seed, scored_on=scored_on)
 
 
 @settings(max_examples=50)
 @given(seed=st.integers(0, 1000), holdout_seed=st.integers(0, 1000), task=st.sampled_from(["depression", "sentiment"]))
 def test_training_development_and_test_speakers_are_disjoint_and_everybody_is_one_of_them(seed, holdout_seed, task):
     whole = sessions(10, 12) if task == "depression" else units([[0, 1, 1]] * 22, task)
-    final = search(seed, "test", holdout_seed).of(whole)
+    final = search(whole, seed, "test", holdout_seed)
     check_division(final, whole, 2)
     try:
-        developing = search(seed, "dev", holdout_seed).of(whole)
+        developing = search(whole, seed, "dev", holdout_seed)
     except UserError:
         assume(False)  # chance has held out nearly all of a class
     assert list(developing) == ["train", "dev"]
@@ -187,9 +186,9 @@ def test_training_development_and_test_speakers_are_disjoint_and_everybody_is_on
 
 def test_the_test_speakers_are_the_holdout_seeds_and_the_development_speakers_the_seeds():
     whole = sessions(15, 15)
-    assert len({frozenset(speakers(search(seed, "test").of(whole))["test"]) for seed in range(8)}) == 1
-    assert len({frozenset(speakers(search(seed).of(whole))["dev"]) for seed in range(8)}) > 6
-    assert len({frozenset(speakers(search(0, "test", held).of(whole))["test"]) for held in range(8)}) > 6
+    assert len({frozenset(speakers(search(whole, seed, "test"))["test"]) for seed in range(8)}) == 1
+    assert len({frozenset(speakers(search(whole, seed))["dev"]) for seed in range(8)}) > 6
+    assert len({frozenset(speakers(search(whole, 0, "test", held))["test"]) for held in range(8)}) > 6
 
 
 @given(seed=st.integers(0, 1000), flips=st.lists(st.booleans(), min_size=12, max_size=12))
@@ -207,24 +206,23 @@ def test_who_is_held_out_does_not_follow_the_test_speakers_labels(seed, flips):
 @pytest.mark.parametrize(
     ("contradiction", "told"),
     [
-        ({"scored_on": "dev"}, "needs a holdout_seed"),
-        ({"scored_on": "dev", "dev_fraction": 0.3}, "found holdout_seed=None, dev_fraction=0.3"),
-        ({"scored_on": "dev", "holdout_seed": 0}, "a dev_fraction above 0"),
-        ({"dev_fraction": 0.3}, "of use with scored_on='dev' alone"),
-        ({"dev_fraction": 0.3, "holdout_seed": 1}, "of use with scored_on='dev' alone"),
-        ({"split": "corpus", "holdout_seed": 1}, "leave out holdout_seed"),
+        ({"dev_fraction": 0.3}, "dev_fraction needs a holdout_seed"),
+        ({"folds": 5}, "folds above 1 belong to leave_one_out and k_fold"),
+        ({"scheme": "k_fold"}, "'k_fold' with 1 folds"),
+        ({"inner_folds": 3}, "inner_folds, at least 2, belong"),
+        ({"group": "unit"}, "a drawn division is by speaker"),
     ],
 )
-def test_contradictory_settings_are_refused_with_what_to_do(contradiction, told):
+def test_a_protocol_that_contradicts_itself_is_refused_with_what_to_do(contradiction, told):
     with pytest.raises(ValueError, match=told):
-        Division(0, **contradiction)
+        Protocol(**{"name": "x", "sentence": "", "source": "", "scheme": "drawn", **contradiction})
 
 
 # All of them.
 
 DIVISIONS = {
-    "stratified": (lambda seed: Division(seed), sessions(10, 10)),
-    "drawn": (lambda seed: Division(seed), units([[0, 1, 2, 3, 4]] * 12, "emotion5")),
+    "stratified": (lambda whole, seed: divide(whole, SPEAKERS_70_30, seed), sessions(10, 10)),
+    "drawn": (lambda whole, seed: divide(whole, SPEAKERS_70_30, seed), units([[0, 1, 2, 3, 4]] * 12, "emotion5")),
     "search": (search, sessions(15, 15)),
 }
 
@@ -233,34 +231,5 @@ DIVISIONS = {
 def test_a_division_depends_on_the_seed_and_not_on_the_order_of_the_units(kind):
     division, whole = DIVISIONS[kind]
     for seed in range(5):
-        found = speakers(division(seed).of(whole))
-        assert found == speakers(division(seed).of(shuffled(whole, seed)))
-    assert len({str(sorted(speakers(division(seed).of(whole))["train"])) for seed in range(10)}) > 8
-
-
-# Scores and the file of predictions.
-
-
-def test_scores_are_scikit_learns_and_a_class_never_predicted_scores_zero():
-    truth, predicted = [0, 0, 1, 1, 1], [0, 0, 0, 0, 0]
-    scores = classification_scores(truth, predicted)
-    assert scores["f1_macro"] == pytest.approx((2 * 2 / 5 / (2 / 5 + 1) + 0) / 2)
-    assert scores["f1_micro"] == pytest.approx(f1_score(truth, predicted, average="micro")) == pytest.approx(2 / 5)
-    assert scores["uar"] == 0.5
-
-
-def test_the_file_of_predictions_has_every_class_probability_even_of_a_class_that_does_not_occur(tmp_path):
-    whole = units([[0, 1], [4, 1]], "emotion5")
-    probabilities = np.eye(5)[[0, 4, 4, 1]] * 0.6 + 0.08
-    scores = write_predictions(tmp_path, whole, probabilities)
-    written = pd.read_parquet(tmp_path / "predictions.parquet")
-    assert list(written.columns) == ["unit", "speaker", "truth", "predicted", "p0", "p1", "p2", "p3", "p4"]
-    assert (written["truth"].tolist(), written["predicted"].tolist()) == ([0, 1, 4, 1], [0, 4, 4, 1])
-    assert written[["p0", "p1", "p2", "p3", "p4"]].to_numpy() == pytest.approx(probabilities)
-    assert scores["f1_macro"] == pytest.approx((1 + 2 / 3 + 2 / 3) / 3), "over the three classes that occur"
-
-
-def test_outputs_that_are_not_finite_are_refused_instead_of_scored(tmp_path):
-    with pytest.raises(UserError, match="not finite; lower learning_rate"):
-        write_predictions(tmp_path, units([[0, 1]]), np.array([[0.5, 0.5], [np.nan, np.nan]]))
-    assert not (tmp_path / "predictions.parquet").exists()
+        assert speakers(division(whole, seed)) == speakers(division(shuffled(whole, seed), seed))
+    assert len({str(sorted(speakers(division(whole, seed))["train"])) for seed in range(10)}) > 8

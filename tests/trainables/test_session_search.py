@@ -12,7 +12,9 @@ from tests.trainables.fake_context import FakeContext
 from trainables.chance import ChanceClassifier
 from trainables.emotion_reference import EmotionReference
 from trainables.log_mel_features import LogMelFeatures
-from trainables.protocols import Division, hold_out
+from trainables.protocols import divide
+from trainables.protocols.catalogue import HELD_OUT_30, SPEAKERS_70_30
+from trainables.protocols.draws import hold_out
 from trainables.segment_embeddings import SegmentEmbeddings
 from trainables.session_classifier import SessionClassifier
 from trainables.session_probe import SessionProbe
@@ -22,7 +24,8 @@ from trainables.units import read_units
 FEATURES = LogMelFeatures(corpus="mdd", unit="session")
 ENCODER = EmotionReference(features=LogMelFeatures(corpus="mosei", unit="utterance"))
 EMBEDDINGS = SegmentEmbeddings(encoder=ENCODER, features=FEATURES)
-DEVELOPMENT = {"holdout_seed": 4, "dev_fraction": 0.3, "scored_on": "dev"}
+HELD_OUT = HELD_OUT_30.model_copy(update={"holdout_seed": 4})
+DEVELOPMENT = {"protocol": HELD_OUT, "scored_on": "dev"}
 
 
 def write(folder, effect=2.0):
@@ -60,7 +63,7 @@ def guesser(**settings):
 
 
 def probe(**settings):
-    return SessionProbe(embeddings=EMBEDDINGS, **{"holdout_seed": 4, **settings})
+    return SessionProbe(embeddings=EMBEDDINGS, **{"protocol": HELD_OUT, **settings})
 
 
 def content(directory):
@@ -102,10 +105,10 @@ def test_development_is_blind_to_the_test_speakers_labels_and_embeddings(tmp_pat
 def test_the_sets_are_those_of_the_division_with_the_same_settings(tmp_path, corpus, build):
     units = read_units(corpus, TASKS["depression"])
     scored = {}
-    for number, settings in enumerate([DEVELOPMENT, {"holdout_seed": 4}, {}]):
+    for number, settings in enumerate([DEVELOPMENT, {"protocol": HELD_OUT}, {"protocol": SPEAKERS_70_30}]):
         directory = run(build(seed=2, **settings), corpus, tmp_path / str(number))
         found = pd.read_parquet(directory / "predictions.parquet")
-        expected = Division(2, **settings).of(units)[settings.get("scored_on", "test")]
+        expected = divide(units, seed=2, **settings)[settings.get("scored_on", "test")]
         assert found["unit"].tolist() == expected.table["unit"].tolist()
         assert found["truth"].tolist() == expected.truth.tolist()
         scored[number] = set(found["speaker"])
@@ -114,9 +117,9 @@ def test_the_sets_are_those_of_the_division_with_the_same_settings(tmp_path, cor
 
 def test_the_final_score_trains_on_everybody_who_is_not_tested(tmp_path, corpus):
     """Spoiling any of them, development speakers included, changes it."""
-    final = classifier(holdout_seed=4)
+    final = classifier(protocol=HELD_OUT)
     before = content(run(final, corpus, tmp_path / "before"))
-    developed = Division(0, **DEVELOPMENT).of(read_units(corpus, TASKS["depression"]))
+    developed = divide(read_units(corpus, TASKS["depression"]), seed=0, **DEVELOPMENT)
     for part in ("train", "dev"):
         one = {developed[part].table["speaker"].iloc[0]}
         assert content(run(final, spoilt(corpus, tmp_path / part, one), tmp_path / f"{part}_result")) != before
@@ -124,10 +127,10 @@ def test_the_final_score_trains_on_everybody_who_is_not_tested(tmp_path, corpus)
 
 @pytest.mark.parametrize("build", [classifier, guesser])
 def test_contradictory_settings_are_refused_before_anything_runs(build):
-    with pytest.raises(ValidationError, match="needs a holdout_seed"):
-        build(scored_on="dev", dev_fraction=0.3)
-    with pytest.raises(ValidationError, match="of use with scored_on='dev' alone"):
-        build(dev_fraction=0.3)
+    with pytest.raises(ValidationError, match="'speakers-70-30' has no development set here"):
+        build(scored_on="dev")
+    with pytest.raises(ValidationError, match="fold 1: protocol 'speakers-70-30' has folds 0 to 0"):
+        build(fold=1)
 
 
 def test_the_probes_score_is_the_mean_over_the_classifiers_divisions(tmp_path, corpus):
@@ -146,7 +149,7 @@ def test_the_probes_score_is_the_mean_over_the_classifiers_divisions(tmp_path, c
             theta -= np.linalg.solve(known.T @ (known * (balance * p * (1 - p))[:, None]) + penalty, gradient)
         return (unknown @ theta > 0).astype(int)
 
-    sets = [Division(seed, **DEVELOPMENT).of(units) for seed in range(4)]
+    sets = [divide(units, seed=seed, **DEVELOPMENT) for seed in range(4)]
     expected = [f1_score(part["dev"].truth, predicted(part["train"], part["dev"]), average="macro") for part in sets]
     metrics = json.loads((run(probe(seeds=4), corpus, tmp_path / "result") / "metrics.json").read_text())
     assert metrics["f1_macro"] == pytest.approx(np.mean(expected))

@@ -53,3 +53,11 @@ def test_a_corpus_without_the_label_or_with_none_of_the_classes_is_refused_with_
         read_units(features(tmp_path, depressed=[0, 0, np.nan, 1]), TASKS["depression"])
     with pytest.raises(UserError, match=r"no emotion is one of angry, .*; found '', 'oth': map"):
         read_units(features(tmp_path, emotion=["oth", "oth", "", ""]), TASKS["emotion5"])
+
+
+def test_the_class_maps_of_iemocap_and_casia_merge_and_leave_out_what_their_names_say():
+    codes = ["ang", "hap", "exc", "sad", "fru", "neu", "fea", "sur", "xxx"]
+    assert classes("emotion4", codes) == ["angry", "happy", "happy", "sad", None, "neutral", None, None, None]
+    assert classes("emotion4_unmerged", codes) == ["angry", "happy", None, "sad", None, "neutral", None, None, None]
+    assert classes("emotion6", codes) == ["angry", "happy", "excited", "sad", "frustrated", "neutral", None, None, None]
+    assert classes("casia6", codes) == ["angry", "happy", None, "sad", None, "neutral", "fearful", "surprised", None]

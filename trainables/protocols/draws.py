@@ -1,86 +1,20 @@
-"""Which speakers train a model and which ones score it: for a table, for a corpus' own splits, and for a search."""
+"""Drawing sets of speakers: stratified where a class is the speaker's, else whole speakers until every class is in every set."""
 
 from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from trainables.errors import UserError
 from trainables.numerics import seeded
+from trainables.protocols.protocol import ScoredSet
 
 if TYPE_CHECKING:
     from trainables.units import Units
 
 _ATTEMPTS = 1000
-_SHARES = {"train": 0.7, "dev": 0.15, "test": 0.15}  # of the speakers, where a corpus names no splits
-
-SplitSource = Literal["random", "corpus"]
-"""Where the sets come from: drawn by seed, or named by the corpus."""
-
-ScoredSet = Literal["test", "dev"]
-"""Which speakers a stage scores."""
-
-
-@dataclass(frozen=True)
-class Division:
-    """How a stage divides its units into sets without a common speaker; the same for every row of a table at one seed.
-
-    Every class that the corpus has is in every set.
-
-    - Drawn by seed (the default): training and test speakers, 70 % and 30 % in ReCLR (section 3.2).
-    - ``split='corpus'``: the corpus' own training, development and test set; where it names none, 70 %, 15 % and 15 % of the
-      speakers, drawn once and for all: a model that learns from another one's embeddings on the same corpus (ReCLR, Table 4)
-      must not be tested on speakers that the other one was trained on.
-    - ``holdout_seed``: for a search. The test speakers are drawn by it alone, so that they are the same for every ``seed``. With
-      ``scored_on='dev'`` the others are divided into training and development by ``seed``, and the test speakers are in no set at
-      all; with ``scored_on='test'`` all the others train.
-
-    Attributes:
-        seed: Draws what ``holdout_seed`` does not.
-        test_fraction: Share of the speakers in the test set, rounded up, where it is drawn.
-        split: Whether the sets are drawn or the corpus' own.
-        holdout_seed: Draws the test speakers; None leaves them to ``seed``.
-        dev_fraction: Share of the speakers who are not held out in the development set, rounded up.
-        scored_on: The set that is scored.
-
-    Raises:
-        ValueError: The settings contradict each other.
-    """
-
-    seed: int
-    test_fraction: float = 0.3
-    split: SplitSource = "random"
-    holdout_seed: int | None = None
-    dev_fraction: float = 0.0
-    scored_on: ScoredSet = "test"
-
-    def __post_init__(self) -> None:
-        if self.split == "corpus" and (self.holdout_seed is not None or self.dev_fraction or self.scored_on != "test"):
-            raise ValueError("split='corpus' has its own sets; leave out holdout_seed, dev_fraction and scored_on")
-        if self.scored_on == "dev" and (self.holdout_seed is None or not self.dev_fraction):
-            raise ValueError(
-                "scored_on='dev' needs a holdout_seed, which draws the test speakers, and a dev_fraction above 0 of the others; "
-                f"found holdout_seed={self.holdout_seed}, dev_fraction={self.dev_fraction}"
-            )
-        if self.scored_on == "test" and self.dev_fraction:
-            raise ValueError(f"dev_fraction={self.dev_fraction} is of use with scored_on='dev' alone; leave it out")
-
-    def of(self, units: Units) -> dict[str, Units]:
-        """The sets, by name: 'train', the one that is scored ('test' or 'dev'), and with ``split='corpus'`` also 'dev'.
-
-        Raises:
-            UserError: There are too few speakers for every class to be in every set.
-        """
-        if self.split == "corpus":
-            return _named_sets(units)
-        if self.holdout_seed is None:
-            return split_by_speaker(units, self.test_fraction, self.seed)
-        held_out = hold_out(units, self.test_fraction, self.holdout_seed)
-        if self.scored_on == "test":
-            return held_out
-        return split_by_speaker(held_out["train"], self.dev_fraction, self.seed, scored="dev")
 
 
 def split_by_speaker(units: Units, fraction: float, seed: int, scored: ScoredSet = "test") -> dict[str, Units]:
@@ -100,8 +34,8 @@ def split_by_speaker(units: Units, fraction: float, seed: int, scored: ScoredSet
         UserError: There are too few speakers of some class.
     """
     if units.task.of_speaker:
-        return _select(units, _stratified(units, fraction, seed, scored))
-    return _select(units, _drawn(units, _two_sizes(units, fraction, scored), seed))
+        return select(units, _stratified(units, fraction, seed, scored))
+    return select(units, _drawn(units, _two_sizes(units, fraction, scored), seed))
 
 
 def hold_out(units: Units, fraction: float, seed: int) -> dict[str, Units]:
@@ -118,23 +52,23 @@ def hold_out(units: Units, fraction: float, seed: int) -> dict[str, Units]:
     Raises:
         UserError: There are too few speakers of some class.
     """
-    return _select(units, _drawn(units, _two_sizes(units, fraction, "test"), seed))
+    return select(units, _drawn(units, _two_sizes(units, fraction, "test"), seed))
 
 
-def _named_sets(units: Units) -> dict[str, Units]:
-    """The corpus' own sets; drawn where it names none, the test set getting the speaker in a tie: its scores are reported."""
-    if (units.table["split"] == "").all():
-        sets = _select(units, _drawn(units, _whole_speakers(units.table["speaker"].nunique(), _SHARES), seed=0))
-    else:
-        sets = {name: units.where((units.table["split"] == name).to_numpy()) for name in _SHARES}
-    for name, part in sets.items():
-        missing = [units.task.classes[number] for number in _wanted(units) if number not in part.truth]
-        if missing:
-            raise UserError(f"the corpus' {name} split has no unit of class {', '.join(missing)}; it needs every class")
-    return sets
+def draw_once(units: Units, shares: Mapping[str, float]) -> dict[str, Units]:
+    """Sets of whole speakers that are the same for every seed; the last set gets the speaker in a tie: its scores are reported.
+
+    Args:
+        units: Sessions or utterances.
+        shares: Name of each set to its share of the speakers.
+
+    Raises:
+        UserError: There are too few speakers of some class.
+    """
+    return select(units, _drawn(units, _whole_speakers(units.table["speaker"].nunique(), shares), seed=0))
 
 
-def _wanted(units: Units) -> list[int]:
+def wanted_classes(units: Units) -> list[int]:
     """Classes that every set must have: those that occur at all, or every one where fewer than two do.
 
     Few corpora have all of a task's emotions (EmoDB knows no frustration); one class alone is no task.
@@ -143,7 +77,7 @@ def _wanted(units: Units) -> list[int]:
     return occurring if len(occurring) > 1 else list(range(len(units.task.classes)))
 
 
-def _select(units: Units, set_of: dict[str, str]) -> dict[str, Units]:
+def select(units: Units, set_of: dict[str, str]) -> dict[str, Units]:
     """The units of each set, given each speaker's set."""
     names = units.table["speaker"].map(set_of).to_numpy()
     return {name: units.where(names == name) for name in ("train", "dev", "test") if name in set_of.values()}
@@ -162,7 +96,7 @@ def _stratified(units: Units, fraction: float, seed: int, scored: ScoredSet) -> 
     from sklearn.model_selection import train_test_split
 
     classes = pd.Series(units.truth).groupby(units.table["speaker"].to_numpy(), sort=True).first()
-    wanted = _wanted(units)
+    wanted = wanted_classes(units)
     counts = [int((classes == number).sum()) for number in wanted]
     sizes = _two_sizes(units, fraction, scored)
     if min(counts) >= 2 and min(sizes.values()) >= len(counts):
@@ -188,7 +122,7 @@ def _drawn(units: Units, sizes: dict[str, int], seed: int) -> dict[str, str]:
     """
     names = units.table["speaker"].to_numpy()
     speakers = sorted(set(names))
-    of_class = {units.task.classes[number]: set(names[units.truth == number]) for number in _wanted(units)}
+    of_class = {units.task.classes[number]: set(names[units.truth == number]) for number in wanted_classes(units)}
     if min(sizes.values()) > 0 and all(len(having) >= len(sizes) for having in of_class.values()):
         places = [name for name, size in sizes.items() for _ in range(size)]
         for attempt in range(_ATTEMPTS):
@@ -204,7 +138,7 @@ def _drawn(units: Units, sizes: dict[str, int], seed: int) -> dict[str, str]:
     )
 
 
-def _whole_speakers(count: int, shares: dict[str, float]) -> dict[str, int]:
+def _whole_speakers(count: int, shares: Mapping[str, float]) -> dict[str, int]:
     """Number of speakers in each set: one, then each further speaker where most is lacking; the last among equals."""
     sizes = dict.fromkeys(shares, 1)
     for _ in range(count - len(sizes)):

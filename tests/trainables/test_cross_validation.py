@@ -1,0 +1,118 @@
+"""A cross-validation is its folds put together: each a stage of its own, each unit scored once."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from search_spaces import reclr_iemocap, reclr_mosei
+from search_spaces.reclr_lambda import STUDY
+from search_spaces.scale import find_scale
+from tests.trainables.fake_context import FakeContext
+from trainables.chance import ChanceClassifier
+from trainables.cross_validation import CrossValidation
+from trainables.errors import UserError
+from trainables.identity import fingerprint, identity_of
+from trainables.log_mel_features import LogMelFeatures
+from trainables.metrics import classification_scores
+from trainables.protocols.catalogue import (
+    CASIA_4_SPEAKERS,
+    DAIC_OFFICIAL,
+    IEMOCAP_5_SESSIONS,
+    MSP_PODCAST_TEST1,
+    OWN_SPLITS,
+    SPEAKERS_5_FOLD,
+)
+from trainables.stage import from_config, to_config
+
+FEATURES = LogMelFeatures(corpus="mdd", unit="session")
+DIGESTS = {"mdd": "a", "mosei": "b"}
+
+
+def fold(number, **settings):
+    chosen = {"strategy": "uniform", "protocol": SPEAKERS_5_FOLD, **settings}
+    return ChanceClassifier(features=FEATURES, fold=number, **chosen)
+
+
+WHOLE = CrossValidation(folds=tuple(fold(number) for number in range(5)))
+
+
+def write_sessions(folder):
+    folder.mkdir()
+    names = [f"s{number:02d}" for number in range(20)]
+    table = pd.DataFrame({"unit": names, "position": 0, "seconds": 5.0, "speaker": names, "session": names, "split": ""})
+    table.assign(depressed=[number % 2 for number in range(20)]).to_parquet(folder / "segments.parquet", index=False)
+    return folder
+
+
+def test_every_unit_is_scored_once_and_the_scores_are_those_of_all_predictions_together(tmp_path):
+    results = {FEATURES: write_sessions(tmp_path / "features")}
+    for stage in WHOLE.folds:
+        stage.run(FakeContext(tmp_path / str(stage.fold), results))
+        results[stage] = tmp_path / str(stage.fold)
+    WHOLE.run(FakeContext(tmp_path / "whole", results))
+    found = pd.read_parquet(tmp_path / "whole" / "predictions.parquet")
+    assert sorted(found["unit"]) == [f"s{number:02d}" for number in range(20)]
+    metrics = json.loads((tmp_path / "whole" / "metrics.json").read_text())
+    assert classification_scores(found["truth"].to_numpy(), found["predicted"].to_numpy()).items() <= metrics.items()
+    each = [json.loads((results[stage] / "metrics.json").read_text())["uar"] for stage in WHOLE.folds]
+    assert metrics["uar_fold_mean"] == pytest.approx(np.mean(each))
+
+
+def test_a_unit_that_two_folds_have_scored_is_refused(tmp_path):
+    results = {FEATURES: write_sessions(tmp_path / "features")}
+    WHOLE.folds[0].run(FakeContext(tmp_path / "0", results))
+    with pytest.raises(UserError, match=r"16 units were scored in several folds, such as 's\d\d'"):
+        WHOLE.run(FakeContext(tmp_path / "whole", results | dict.fromkeys(WHOLE.folds, tmp_path / "0")))
+
+
+def test_folds_that_are_missing_doubled_or_unlike_are_refused():
+    for folds, told in (
+        ([fold(0), fold(1)], r"folds \[0, 1\]: protocol 'speakers-5-fold' has \[0, 1, 2, 3, 4\]"),
+        ([fold(0), fold(0), fold(2), fold(3), fold(4)], "folds"),
+        ([*WHOLE.folds[:4], fold(4, seed=1)], "alike but for their fold"),
+    ):
+        with pytest.raises(ValidationError, match=told):
+            CrossValidation(folds=tuple(folds))
+
+
+def test_its_folds_are_upstream_stages_and_it_survives_json():
+    assert WHOLE.upstream() == {f"folds.{number}": fold(number) for number in range(5)}
+    assert len(list(WHOLE.chain())) == 7
+    assert from_config(json.loads(json.dumps(to_config(WHOLE)))) == WHOLE
+    assert identity_of(WHOLE, DIGESTS)["upstream"]["folds.3"] == fingerprint(fold(3), DIGESTS)
+
+
+def test_protocols_that_decide_the_same_are_one_computation_and_others_are_not():
+    names = [fingerprint(fold(0, protocol=protocol), DIGESTS) for protocol in (MSP_PODCAST_TEST1, DAIC_OFFICIAL)]
+    assert names[0] == names[1]
+    assert fold(0, protocol=MSP_PODCAST_TEST1) == fold(0, protocol=DAIC_OFFICIAL)
+    assert fingerprint(fold(0, protocol=CASIA_4_SPEAKERS), DIGESTS) != names[0]
+
+
+def test_a_study_under_another_protocol_asks_the_same_with_that_protocol_in_every_row():
+    study = STUDY.under(SPEAKERS_5_FOLD)
+    assert set(study.protocols().values()) == {SPEAKERS_5_FOLD}
+    for row, chain in study.chains.items():
+        last = chain(2)
+        assert isinstance(last, CrossValidation)
+        assert [stage.fold for stage in last.folds] == list(range(5))
+        assert last.folds[1].with_upstream({}, protocol=STUDY.chains[row](2).protocol, fold=0) == STUDY.chains[row](2)
+    assert set(STUDY.under(OWN_SPLITS).protocols().values()) == {OWN_SPLITS}
+    scaled = find_scale("smoke").apply(study.chains["simclr"](0))
+    assert {stage.hidden_size for stage in scaled.folds} == {4}, "a scale reaches the folds"
+
+
+def test_what_selects_an_epoch_does_so_on_an_inner_fold_and_what_selects_nothing_trains_on_all():
+    chains = reclr_iemocap.STUDY.under(IEMOCAP_5_SESSIONS).chains
+    assert {(stage.inner, stage.exposure().selected) for stage in chains["chance"](0).folds} == {(None, "nothing")}
+    assert {(stage.inner, stage.exposure().selected) for stage in chains["random"](0).folds} == {(0, "dev")}
+    assert reclr_iemocap.STUDY.under(IEMOCAP_5_SESSIONS).selects()
+    assert not reclr_iemocap.STUDY.selects()
+
+
+def test_another_protocol_is_refused_where_a_stage_upstream_has_learnt_from_the_same_speakers():
+    with pytest.raises(UserError, match="the emotion reference behind row 'coclr' is trained on mosei by 'own-splits'"):
+        reclr_mosei.STUDY.under(SPEAKERS_5_FOLD).chains["coclr"](0)

@@ -1,0 +1,68 @@
+"""Stage: the folds of a cross-validation put together, so that every unit is scored once."""
+
+from __future__ import annotations
+
+import json
+from typing import ClassVar
+
+from pydantic import Field, model_validator
+
+from trainables.divided import DividedStage
+from trainables.errors import UserError
+from trainables.leakage.exposure import Exposure
+from trainables.stage import Context, Stage
+
+
+class CrossValidation(Stage):
+    """Predictions of all folds, scored together: one confusion matrix over all units.
+
+    Decision: the scores are of the pooled predictions, because a fold of a few speakers may lack a class, and a macro average over
+    folds would then be of different classes. The plain mean over folds is beside it (``f1_macro_fold_mean``, ...), for papers that
+    print that one.
+
+    Each fold is a stage of its own, so that folds run side by side, resume one by one and are shared with other studies.
+
+    Result: ``predictions.parquet`` (one row per unit), ``metrics.json``.
+    """
+
+    label: ClassVar[str] = "cross-validation"
+    accelerated: ClassVar[bool] = False
+
+    folds: tuple[DividedStage, ...] = Field(min_length=2)
+    """The same stage for every fold of its protocol, in order."""
+
+    @model_validator(mode="after")
+    def _every_fold_once(self) -> CrossValidation:
+        first = self.folds[0]
+        wanted = list(range(first.protocol.folds))
+        if [stage.fold for stage in self.folds] != wanted:
+            raise ValueError(f"folds {[stage.fold for stage in self.folds]}: protocol {first.protocol.name!r} has {wanted}")
+        if any(stage.model_copy(update={"fold": 0}) != first.model_copy(update={"fold": 0}) for stage in self.folds):
+            raise ValueError("the stages of a cross-validation must be alike but for their fold")
+        return self
+
+    def exposure(self) -> Exposure:
+        """Nothing is learnt: predictions are put together."""
+        return Exposure()
+
+    def run(self, context: Context) -> None:
+        """Put the predictions together and score them.
+
+        Raises:
+            UserError: A unit was scored in two folds.
+        """
+        import numpy as np
+        import pandas as pd
+
+        from trainables.metrics import classification_scores
+
+        parts = [pd.read_parquet(context.result(stage) / "predictions.parquet") for stage in self.folds]
+        scores = [json.loads((context.result(stage) / "metrics.json").read_text()) for stage in self.folds]
+        whole = pd.concat(parts, ignore_index=True)
+        repeated = whole.loc[whole["unit"].duplicated(), "unit"]
+        if len(repeated):
+            raise UserError(f"{len(repeated)} units were scored in several folds, such as {repeated.iloc[0]!r}; expected once each")
+        whole.to_parquet(context.directory / "predictions.parquet", index=False)
+        metrics = classification_scores(whole["truth"].to_numpy(), whole["predicted"].to_numpy())
+        metrics |= {f"{name}_fold_mean": float(np.mean([score[name] for score in scores])) for name in list(metrics)}
+        (context.directory / "metrics.json").write_text(json.dumps(metrics))
