@@ -6,6 +6,18 @@ any other exception is a bug of ours and keeps its traceback.
 
 from __future__ import annotations
 
+import re
+
+_BYTE = re.compile("[\udc80-\udcff]")
+
+
+def printable(text: str) -> str:
+    r"""The text as a terminal, pandas and Parquet take it: names of files need not be UTF-8, nor JSON characters.
+
+    Each byte of a name that is not UTF-8 (a surrogate escape, :pep:`383`) becomes ``\xcf``, any other surrogate ``\ud800``.
+    """
+    return _BYTE.sub(lambda match: f"\\x{ord(match[0]) - 0xDC00:02x}", text).encode("utf-8", "backslashreplace").decode()
+
 
 class UserError(Exception):
     """Something the user can mend: a wrong setting, an unreadable corpus, a missing resource.
@@ -16,8 +28,8 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str, messages: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
-        self.messages = messages or (message,)
+        super().__init__(printable(message))
+        self.messages = tuple(map(printable, messages or (message,)))
 
 
 class Faults:
@@ -34,10 +46,13 @@ class Faults:
     def __init__(self, where: str) -> None:
         self.where = where
         self.messages: list[str] = []
+        self._known: set[str] = set()  # a corpus may have a fault for each of its recordings
 
     def add(self, message: str) -> None:
         """Remember one fault; the same message is kept once."""
-        if message not in self.messages:
+        message = printable(message)
+        if message not in self._known:
+            self._known.add(message)
             self.messages.append(message)
 
     def raise_if_any(self) -> None:

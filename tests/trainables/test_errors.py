@@ -27,3 +27,10 @@ def test_the_faults_of_one_input_join_anothers_without_a_second_heading() -> Non
 def test_a_copied_error_as_it_comes_from_another_process_still_has_its_messages() -> None:
     error = copy.copy(UserError("2 faults in x", ("a", "b")))
     assert (str(error), error.messages) == ("2 faults in x", ("a", "b"))
+
+
+def test_a_file_name_that_is_no_text_is_told_by_its_escapes_so_that_a_terminal_takes_it() -> None:
+    faults = Faults("a corpus")
+    faults.add("\udcff.wav: cannot be read")
+    assert faults.messages == ["\\xff.wav: cannot be read"]
+    assert str(UserError("\udcff.wav")) == "\\xff.wav"

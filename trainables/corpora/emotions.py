@@ -16,8 +16,9 @@ _CATEGORIES = {
     "sur": "surprise surprised",
     "fea": "fear fearful anxiety anxious",
     "dis": "disgust disgusted",
+    "con": "contempt",
     "xxx": "",  # the raters did not agree
-    "oth": "other boredom bored contempt amusement amused contentment love pride relief shame guilt pain",
+    "oth": "other boredom bored amusement amused contentment love pride relief shame guilt pain",
 }
 
 EMOTIONS = tuple(_CATEGORIES)

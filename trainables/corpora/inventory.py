@@ -1,7 +1,8 @@
 """What is known of the audio files of a corpus: length, faults and content hash, remembered between runs.
 
 Hashing a corpus takes minutes, so an entry is reused as long as the file's size and modification time (ns) stay the same. A
-fault is looked for afresh each time, because its cure (``chmod``) need not change either.
+fault is looked for afresh each time, because its cure (``chmod``) need not change either; and by decoding the whole file, because
+some faults show in no other way, and what was found once must not be overlooked the next time.
 """
 
 from __future__ import annotations
@@ -14,28 +15,33 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, TypeAdapter
 
-from trainables.corpora.audio import read_header
+from trainables.corpora.audio import Level, measure, read_header
+from trainables.corpora.names import openable
+from trainables.corpora.reading import Progress
 from trainables.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _DIGEST_BYTES = 16
-_THREADS = 8  # reading waits for the disk, and hashing lets go of the interpreter's lock
+_THREADS = 8  # reading waits for the disk, and hashing and decoding let go of the interpreter's lock
+_BATCH = 64  # files of one task: handing out single ones would take longer than looking at a remembered one
 
 
 class AudioFile(BaseModel, frozen=True):
-    """One recording; ``size`` in bytes is -1 where the file is missing, ``fault`` says why a file cannot be read."""
+    """One recording; ``size`` in bytes is -1 where the file is missing, ``fault`` says why a file cannot be read, ``level`` is None
+    where it was not decoded."""
 
     size: int = -1
     mtime_ns: int = 0
     content: str = ""
     seconds: float = 0.0
     fault: str = ""
+    level: Level | None = None
 
     @property
     def missing(self) -> bool:
@@ -55,19 +61,32 @@ def content_digest(table: pd.DataFrame, files: Mapping[str, AudioFile]) -> str:
         table: The manifest, in order.
         files: Every recording's entry of the inventory.
     """
-    columns = {name: [None if value != value else value for value in table[name].tolist()] for name in table.columns}
+    digest = hashlib.blake2b(b'{"manifest":{', digest_size=8)  # of one JSON object, column by column, because whole it is large
+    for number, name in enumerate(table.columns):
+        values = table[name].tolist()
+        if table[name].hasnans:
+            values = [None if value != value else value for value in values]
+        digest.update(f"{',' if number else ''}{_compact(name)}:{_compact(values)}".encode())
     audio = {recording: files[recording].content for recording in sorted(files)}
-    canonical = json.dumps({"manifest": columns, "audio": audio}, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
+    digest.update(f'}},"audio":{_compact(audio)}}}'.encode())
+    return digest.hexdigest()
 
 
-def take_inventory(root: Path, recordings: Iterable[str], home: Path) -> dict[str, AudioFile]:
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+
+
+def take_inventory(
+    root: Path, recordings: Iterable[str], home: Path, decode: bool = False, progress: Progress | None = None
+) -> dict[str, AudioFile]:
     """Look at every recording; only new, changed and faulty files are read.
 
     Args:
         root: Folder of the corpus.
         recordings: Paths relative to it.
         home: Where the program keeps its files; the memory lies under it.
+        decode: Whether every file must have been decoded wholly, now or before.
+        progress: Told how far it is.
 
     Returns:
         One entry per distinct recording, sorted by path.
@@ -77,7 +96,7 @@ def take_inventory(root: Path, recordings: Iterable[str], home: Path) -> dict[st
     """
     memory = home / "corpora" / f"audio-{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]}.json"
     known = _recall(memory)
-    found = read_inventory(root, recordings, known)
+    found = read_inventory(root, recordings, known, decode, progress)
     if found != {name: known.get(name) for name in found}:
         _remember(memory, known | found)
     return found
@@ -89,7 +108,11 @@ def unwritable(folder: Path, error: OSError) -> UserError:
 
 
 def read_inventory(
-    root: Path, recordings: Iterable[str], known: Mapping[str, AudioFile] = MappingProxyType({})
+    root: Path,
+    recordings: Iterable[str],
+    known: Mapping[str, AudioFile] = MappingProxyType({}),
+    decode: bool = False,
+    progress: Progress | None = None,
 ) -> dict[str, AudioFile]:
     """Look at every recording, and read it unless ``known`` has a sound entry of its size and modification time.
 
@@ -97,28 +120,43 @@ def read_inventory(
         One entry per distinct recording, sorted by path.
     """
     names = sorted(set(recordings))
-    with ThreadPoolExecutor(_THREADS) as pool:
-        entries = pool.map(lambda name: _look(root / name, known.get(name)), names)
-        return dict(zip(names, entries, strict=True))
-
-
-def _look(path: Path, known: AudioFile | None) -> AudioFile:
+    batches = [names[first : first + _BATCH] for first in range(0, len(names), _BATCH)]
+    found: dict[str, AudioFile] = {}
+    pool = ThreadPoolExecutor(_THREADS)
     try:
-        stat = path.stat()
-    except OSError:
+        for entries in pool.map(lambda batch: [(name, _look(root, name, known.get(name), decode)) for name in batch], batches):
+            found.update(entries)
+            if progress is not None:
+                progress(len(found), len(names))
+    finally:
+        pool.shutdown(cancel_futures=True)  # control-C need not wait for the whole corpus
+    return found
+
+
+def _look(root: Path, name: str, known: AudioFile | None, decode: bool) -> AudioFile:
+    path = os.path.join(root, openable(name))
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
         return AudioFile()
-    if known and known.readable and (known.size, known.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+    except OSError as error:
+        return AudioFile(size=0, fault=f"{path}: cannot be read ({error.strerror})")
+    except ValueError as error:  # a null byte
+        return AudioFile(size=0, fault=f"{path!r}: is no file name ({error})")
+    same = known is not None and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns)
+    if known and same and known.readable and (known.level or not decode):
         return known
-    seconds, fault, content = 0.0, "", ""
+    seen = AudioFile(size=status.st_size, mtime_ns=status.st_mtime_ns)
     try:
         seconds = read_header(path).seconds
-        with path.open("rb") as file:
+        level = measure(path) if decode or (known and same and known.fault) else None
+        with open(path, "rb") as file:
             content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=_DIGEST_BYTES)).hexdigest()
     except UserError as error:
-        fault = str(error)
+        return seen.model_copy(update={"fault": str(error)})
     except OSError as error:
-        fault = f"{path}: cannot be read ({error.strerror})"
-    return AudioFile(size=stat.st_size, mtime_ns=stat.st_mtime_ns, content=content, seconds=seconds, fault=fault)
+        return seen.model_copy(update={"fault": f"{path}: cannot be read ({error.strerror})"})
+    return seen.model_copy(update={"seconds": seconds, "level": level, "content": content})
 
 
 _ENTRIES = TypeAdapter(dict[str, AudioFile])
@@ -135,7 +173,7 @@ def _remember(memory: Path, entries: dict[str, AudioFile]) -> None:
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=memory.parent, delete=False, suffix=".partial") as file:
-            json.dump({name: entry.model_dump() for name, entry in entries.items() if entry.readable}, file)
+            json.dump({name: entry.model_dump() for name, entry in entries.items() if not entry.missing}, file)
         os.replace(file.name, memory)
     except OSError as error:
         raise unwritable(memory.parent, error) from error

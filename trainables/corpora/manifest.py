@@ -5,17 +5,14 @@ A manifest is a data frame with one row per segment: a turn of a conversation, o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from trainables.corpora.audio import END_TOLERANCE
+from trainables.corpora.reading import counted, listing
 from trainables.corpora.roles import ROLES
 from trainables.errors import Faults
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from trainables.corpora.inventory import AudioFile
 
 
 class Column(NamedTuple):
@@ -33,7 +30,7 @@ COLUMNS = {
     "speaker": Column(str, "who speaks; the unit of every split"),
     "talker": Column(str, "'subject' or 'interviewer'"),
     "session": Column(str, "conversation (or video) that the segment belongs to; the unit of a diagnosis"),
-    "split": Column(str, "'train', 'dev' or 'test'; '' everywhere where the corpus has no splits of its own"),
+    "split": Column(str, "'train', 'dev', 'test' or 'test2'; '' everywhere where the corpus has no splits of its own"),
     "text": Column(str, "transcript, '' where there is none"),
 }
 """Columns that every manifest has."""
@@ -47,24 +44,27 @@ LABELS = {
     "valence": Column(float, "valence, in the corpus' own scale; NaN where unknown"),
     "activation": Column(float, "activation (arousal), in the corpus' own scale; NaN where unknown"),
     "dominance": Column(float, "dominance, in the corpus' own scale; NaN where unknown"),
-    "gender": Column(str, "gender of the speaker, in the corpus' own words; '' where unknown"),
+    "happiness": Column(float, "intensity of happiness, 0 (none) to 3; several emotions may be present at once (CMU-MOSEI)"),
+    "sadness": Column(float, "intensity of sadness, 0 to 3"),
+    "anger": Column(float, "intensity of anger, 0 to 3"),
+    "surprise": Column(float, "intensity of surprise, 0 to 3"),
+    "disgust": Column(float, "intensity of disgust, 0 to 3"),
+    "fear": Column(float, "intensity of fear, 0 to 3"),
+    "gender": Column(
+        str, "gender of the speaker: 'female' or 'male' from official readers, else the corpus' own words; '' where unknown"
+    ),
+    "phq8": Column(float, "PHQ-8 score of the session's subject, 0 to 24; NaN where unknown"),
+    "bdi_ii": Column(float, "BDI-II score of the session's subject, 0 to 63; NaN where unknown"),
+    "task": Column(str, "what the speaker was asked to do, such as 'interview' or 'picture description'; '' where unknown"),
+    "stimulus": Column(str, "emotional valence of the material: 'positive', 'neutral' or 'negative'; '' where unknown"),
+    "style": Column(str, "'scripted' or 'improvised'; '' where unknown"),
+    "prompt": Column(str, "name of the text or material, alike for everybody who was given it; '' where there is none"),
 }
 """Label columns; a manifest has those that its corpus has."""
 
 TALKERS = ("subject", "interviewer")
-SPLITS = ("train", "dev", "test")
-_SHOWN = 10
-
-
-def listing(values: Iterable[Any]) -> str:
-    """The first ten values and how many more there are, for a message."""
-    distinct = list(dict.fromkeys(str(value) for value in values))
-    more = f" and {len(distinct) - _SHOWN} more" if len(distinct) > _SHOWN else ""
-    return ", ".join(repr(value) for value in distinct[:_SHOWN]) + more
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+SPLITS = ("train", "dev", "test", "test2")
+"""Names of a corpus' own splits; 'test2' is MSP-Podcast's second test set."""
 
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
@@ -75,17 +75,21 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_table(table: pd.DataFrame, role: str, faults: Faults) -> None:
-    """Find what is wrong with a manifest, given its role; needs no audio.
+    """Find what is wrong with a manifest, given its role; needs no audio, whose length and damage :mod:`.damage` compares.
 
     Args:
         table: The columns above with their types; NaN where a number could not be had.
         role: The role in :data:`trainables.corpora.roles.ROLES` whose requirements are checked too.
         faults: Receives one message per kind of fault.
     """
-    for name in ("segment", "recording", "speaker", "session"):
-        empty = int((table[name] == "").sum())
-        if empty:
-            faults.add(f"{name} is empty in {_counted(empty, 'row')}; fill it in")
+    names = ["segment", "recording", "speaker", "session"]
+    for name in names:
+        empty = table[table[name] == ""]
+        if len(empty):
+            known = empty[names].apply(lambda row: next(filter(None, row), "no name at all"), axis=1)
+            faults.add(
+                f"{name} is empty in {counted(len(empty), 'row')}; fill it in (nan, none and null are empty, too): {listing(known)}"
+            )
     repeated = table.loc[table["segment"].duplicated(), "segment"]
     if len(repeated):
         faults.add(f"segment names must be unique; found more than once: {listing(repeated)}")
@@ -96,31 +100,6 @@ def check_table(table: pd.DataFrame, role: str, faults: Faults) -> None:
     _check_labels(table, role, faults)
     if ROLES[role].one_subject:
         _check_subjects(table, faults)
-
-
-def check_audio(table: pd.DataFrame, files: Mapping[str, AudioFile], faults: Faults) -> None:
-    """Find missing and unreadable recordings, and segments that lie outside theirs.
-
-    Args:
-        table: The manifest.
-        files: What is known of each recording.
-        faults: Receives the messages.
-    """
-    missing = [recording for recording, file in files.items() if file.missing]
-    if missing:
-        are = "is" if len(missing) == 1 else "are"
-        faults.add(
-            f"{_counted(len(missing), 'audio file')} {are} missing: {listing(missing)}; copy what is missing, or delete its rows"
-        )
-    damaged = [file.fault for file in files.values() if file.fault]
-    for fault in damaged[:_SHOWN]:
-        faults.add(fault)
-    if len(damaged) > _SHOWN:
-        faults.add(f"{_counted(len(damaged) - _SHOWN, 'more audio file')} cannot be read")
-    seconds = table["recording"].map({recording: file.seconds for recording, file in files.items() if file.readable})
-    late = (table["start"] >= seconds) | (table["end"] > seconds + END_TOLERANCE)
-    if late.any():
-        faults.add(f"segments end after their recording does: {listing(table.loc[late, 'segment'])}; mend their times")
 
 
 def _check_words(table: pd.DataFrame, column: str, known: tuple[str, ...], role: str, faults: Faults) -> None:
@@ -140,9 +119,6 @@ def _check_times(table: pd.DataFrame, faults: Faults) -> None:
     negative = (table["start"] < 0) | (table["end"] < 0)
     if negative.any():
         faults.add(f"negative times: segments {listing(table.loc[negative, 'segment'])}; times are seconds from 0")
-    empty = table["end"] <= table["start"]
-    if empty.any():
-        faults.add(f"end is not after start: segments {listing(table.loc[empty, 'segment'])}; mend or delete them")
 
 
 def _check_splits(table: pd.DataFrame, faults: Faults) -> None:
@@ -153,7 +129,8 @@ def _check_splits(table: pd.DataFrame, faults: Faults) -> None:
             "or delete the column (splits are then made by speaker)"
         )
     subjects = table[table["talker"] != "interviewer"]
-    splits = subjects.groupby("speaker")["split"].nunique()
+    held = subjects["split"].replace("test2", "test")  # two test sets are never one model's training and test
+    splits = held.groupby(subjects["speaker"]).nunique()
     shared = splits.index[splits > 1]
     if len(shared):
         faults.add(f"one speaker must be in one split; in several are {listing(shared)}: move all their rows to one split")
@@ -169,21 +146,20 @@ def _check_labels(table: pd.DataFrame, role: str, faults: Faults) -> None:
         distinct = table.groupby("session")["depressed"].nunique()
         if (distinct > 1).any():
             faults.add(f"depressed must be constant within a session; it is not in {listing(distinct.index[distinct > 1])}")
-    if requirement.label not in table.columns:
+    if requirement.label and requirement.label not in table.columns:
         return  # the reader has said which column is missing, and how to name it
     subjects = table[table["talker"] != "interviewer"]
-    unlabelled = subjects[subjects[requirement.label].isna()]
-    if len(unlabelled):
-        faults.add(f"{requirement.label} is missing: segments {listing(unlabelled['segment'])}; fill it in or delete them")
+    if requirement.label:
+        unlabelled = subjects[subjects[requirement.label].isna()]
+        if len(unlabelled):
+            faults.add(f"{requirement.label} is missing: segments {listing(unlabelled['segment'])}; fill it in or delete them")
     if requirement.words:
         _check_words(subjects, requirement.label, ("", *requirement.words), role, faults)
     for need in requirement.needs:
         found = need.count(subjects)
         if found < need.least:
-            faults.add(
-                f"the role {role!r} needs at least {need.least} {need.what}, found {found}: "
-                f"add recordings, or map the labels in [{role}.{requirement.label}]"
-            )
+            mapped = f", or map the labels in [{role}.{requirement.label}]" if requirement.label else ""
+            faults.add(f"the role {role!r} needs at least {need.least} {need.what}, found {found}: add recordings{mapped}")
 
 
 def _check_subjects(table: pd.DataFrame, faults: Faults) -> None:

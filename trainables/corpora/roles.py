@@ -24,7 +24,7 @@ class Role(NamedTuple):
     """Requirements of one role.
 
     Attributes:
-        label: The label column that every segment needs.
+        label: The label column that every segment needs; '' if the role needs none.
         needs: What must occur among the labels.
         one_subject: Whether every session must have turns of exactly one subject: the label and the place in a split are then
             the session's, and a second subject would be in training and test unseen.
@@ -42,21 +42,45 @@ def _speakers_with(diagnosis: int) -> Callable[[pd.DataFrame], int]:
     return lambda segments: int((segments.groupby("speaker")["depressed"].first() == diagnosis).sum())
 
 
+def _with_emotion(codes: frozenset[str]) -> Callable[[pd.DataFrame], int]:
+    """Counts the emotions, of these, that two or more speakers have."""
+
+    def count(segments: pd.DataFrame) -> int:
+        speakers = segments[segments["emotion"].isin(codes)].groupby("emotion")["speaker"].nunique()
+        return int((speakers >= 2).sum())
+
+    return count
+
+
 def _divisible_classes(segments: pd.DataFrame) -> int:
     """Counts classes of emotion that can be on both sides of a split by speaker."""
     speakers = segments.groupby(segments["emotion"].map(TASKS["emotion5"].class_of))["speaker"].nunique()
     return int((speakers >= 2).sum())
 
 
-ROLES = {
-    "mdd": Role(
-        label="depressed",
-        needs=(
-            Need(2, "depressed speakers (depressed = 1)", _speakers_with(1)),
-            Need(2, "healthy speakers (depressed = 0)", _speakers_with(0)),
-        ),
-        one_subject=True,
+_DEPRESSION = Role(
+    label="depressed",
+    needs=(
+        Need(2, "depressed speakers (depressed = 1)", _speakers_with(1)),
+        Need(2, "healthy speakers (depressed = 0)", _speakers_with(0)),
     ),
+    one_subject=True,
+)
+
+_EMOTION = Role(
+    label="emotion",
+    needs=(
+        Need(2, "speakers", lambda segments: segments["speaker"].nunique()),
+        Need(2, "emotions that two or more speakers have", _with_emotion(frozenset(EMOTIONS) - {"xxx", "oth"})),
+    ),
+    one_subject=False,
+    words=EMOTIONS,
+)
+
+ROLES = {
+    "mdd": _DEPRESSION,
+    "daic_woz": _DEPRESSION,
+    "sre": _DEPRESSION,
     "mosei": Role(
         label="sentiment",
         needs=(
@@ -74,9 +98,17 @@ ROLES = {
         one_subject=False,
         words=EMOTIONS,
     ),
+    "msp_podcast": _EMOTION,
+    "casia": _EMOTION,
+    "librispeech": Role(
+        label="",
+        needs=(Need(2, "speakers", lambda segments: segments["speaker"].nunique()),),
+        one_subject=False,
+    ),
 }
-"""Depression detection (interviews, one diagnosis a session), sentiment (sentences with a signed score) and emotion recognition
-(dialogues, one category a turn; '' and 'xxx' are turns without an agreed category, which tasks leave out).
+"""Depression detection (interviews or tasks, one diagnosis a session), sentiment (sentences with a signed score), emotion
+recognition (turns and utterances, one category each; '' and 'xxx' are turns without an agreed category, which tasks leave out),
+and speech without labels.
 
 Two speakers of each diagnosis, because nobody is in both training and test: with fewer there is no split with both classes in both.
 Of emotions any two will do, because few corpora have all five classes (EmoDB has no frustration). Two speakers of each and three

@@ -6,27 +6,23 @@ Text first, because ids may be all digits ('007') or start with '-', and a reade
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainables.errors import Faults, UserError
+from trainables.errors import Faults, UserError, printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MANIFEST_NAMES = (
-    "manifest.csv",
-    "manifest.tsv",
-    "manifest.parquet",
-    "metadata.csv",
-    "metadata.jsonl",
-    "metadata.parquet",
-)
+MANIFEST_NAMES = tuple(f"{stem}.{ending}" for stem in ("manifest", "metadata") for ending in ("csv", "tsv", "jsonl", "parquet"))
 """File names looked for where corpora.toml names none (``metadata.*``: Hugging Face audiofolder)."""
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".au", ".w64", ".sph")
+"""Endings (lower case) of the files that readers of folders take for recordings; libsndfile reads all of them."""
 
 SPLIT_WORDS = {
     "train": "train",
@@ -52,10 +48,8 @@ def find_tables(root: Path, named: str | None, faults: Faults) -> list[tuple[Pat
         faults: Told if there is none or a choice to make.
     """
     if named is not None:
-        if not (root / named).is_file():
-            faults.add(f"manifest {named!r} is not in {root}; found there: {_contents(root)}")
-            return []
-        return [(root / named, "")]
+        table = named_in(root, named, faults)
+        return [] if table is None else [(table, "")]
     found = _tables_in(root, faults)
     if found:
         return [(path, "") for path in found]
@@ -69,6 +63,37 @@ def find_tables(root: Path, named: str | None, faults: Faults) -> list[tuple[Pat
     return tables
 
 
+def named_in(root: Path, named: str, faults: Faults, folders: bool = False) -> Path | None:
+    """The file that ``manifest`` in corpora.toml names, written as a path below the root.
+
+    The root is known by where it really lies, and the user may name the file by way of a link to it. What a name below the root
+    links to may lie anywhere: its paths are relative to where it is found.
+
+    Args:
+        root: The corpus' folder.
+        named: Relative to the root, or absolute.
+        faults: Told if it is not there, or not below the root.
+        folders: Whether it may be a folder.
+    """
+    place = Path(os.path.normpath(root / named))
+    if "\0" in named or not (place.is_file() or (folders and place.is_dir())):
+        faults.add(f"manifest {named!r} is not in {root}; found there: {_contents(root)}")
+        return None
+    for top, found in ((root, place), (root.resolve(), place.parent.resolve() / place.name)):
+        if found.is_relative_to(top):
+            return root / found.relative_to(top)
+    faults.add(f"manifest {named!r} is not below the root {root}; give a root that holds it and the recordings")
+    return None
+
+
+def holds_table(folder: Path) -> bool:
+    """Whether a folder, or one of its split folders, has a table of a usual name; one that cannot be read has none."""
+    try:
+        return bool(find_tables(folder, None, Faults("")))
+    except OSError:
+        return False
+
+
 def read_table(path: Path) -> pd.DataFrame:
     """Read a table; every value a str, '' where there is none.
 
@@ -79,11 +104,24 @@ def read_table(path: Path) -> pd.DataFrame:
     if read is None:
         raise UserError(f"{path}: unknown kind of table {path.suffix!r}; expected one of {', '.join(_READERS)}")
     try:
+        if read is not _read_parquet:
+            path.read_bytes().decode()  # the tables' own readers do not say which byte is wrong
         return read(path)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
+
+
+def text_column(values: Iterable[str]) -> pd.Series:
+    """A column of words; names of files that are not Unicode are made :func:`~trainables.errors.printable`."""
+    import pandas as pd
+
+    words = list(values)
+    try:
+        return pd.Series(words, dtype="str")
+    except UnicodeEncodeError:
+        return pd.Series([printable(word) for word in words], dtype="str")
 
 
 def _tables_in(folder: Path, faults: Faults) -> list[Path]:
@@ -101,55 +139,100 @@ def _contents(folder: Path) -> str:
 
 
 def _read_delimited(path: Path) -> pd.DataFrame:
-    text = path.read_bytes().decode("utf-8-sig")  # -sig: spreadsheets put a byte-order mark in front of the first column's name
-    header = text.split("\n", 1)[0]
-    delimiter = max(",\t;|", key=header.count)
-    rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(cell.strip() for cell in row)]
-    if not rows:
+    import pyarrow.csv
+
+    delimiter, names = _header(path)
+    wrong: list[str] = []
+
+    def remember(row: pyarrow.csv.InvalidRow) -> str:
+        if row.text.strip(f" \t\r\n{delimiter}"):  # a line without a cell is no row, whatever its length
+            wrong.append(f"row {row.number} has {row.actual_columns} cells, the header {len(names)}")
+        return "skip"
+
+    # The columns are numbered while reading, so that the header is a row of its own and every cell is text.
+    numbers = [str(number) for number in range(len(names))]
+    table = pyarrow.csv.read_csv(
+        path,
+        read_options=pyarrow.csv.ReadOptions(column_names=numbers, use_threads=False),  # with threads no row knows its number
+        parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(numbers, pyarrow.string())),
+    )
+    if wrong:
+        raise UserError(f"{path}: {wrong[0]}; quote cells that hold {delimiter!r}")
+    frame = _frame(path, names, table.slice(1).columns)
+    return frame[~_blank(frame)].reset_index(drop=True)
+
+
+def _header(path: Path) -> tuple[str, list[str]]:
+    """The delimiter and the columns' names."""
+    with path.open(encoding="utf-8-sig", newline="") as file:  # -sig: spreadsheets put a byte-order mark in front of the first name
+        first = next((line for line in file if line.strip()), "")
+        delimiter = max(",\t;|", key=first.count)
+        file.seek(0)
+        names = next((row for row in csv.reader(file, delimiter=delimiter) if any(cell.strip() for cell in row)), None)
+    if names is None:
         raise UserError(f"{path}: is empty; its first line must name the columns")
-    names, body = [name.strip() for name in rows[0]], rows[1:]
-    for number, row in enumerate(body, 2):
-        if len(row) != len(names):
-            raise UserError(
-                f"{path}: row {number} has {len(row)} cells, the header {len(names)}; quote cells that hold {delimiter!r}"
-            )
-    return _frame(path, names, body)
+    return delimiter, [name.strip() for name in names]
+
+
+def _blank(frame: pd.DataFrame) -> pd.Series:
+    """Rows without a single cell that holds something."""
+    import pandas as pd
+
+    blank = pd.Series(True, index=frame.index)
+    for name in frame.columns:
+        blank[blank] = frame.loc[blank, name].str.strip() == ""
+        if not blank.any():
+            break
+    return blank
 
 
 def _read_json_lines(path: Path) -> pd.DataFrame:
-    records: list[dict[str, Any]] = []
-    for number, line in enumerate(path.read_bytes().decode("utf-8-sig").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line, parse_int=str, parse_float=str)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}: line {number} is not JSON ({error.msg})") from error
-        if not isinstance(record, dict):
-            raise UserError(f"{path}: line {number} is not a JSON object")
-        records.append(record)
-    names = list(dict.fromkeys(name for record in records for name in record))
-    return _frame(path, names, [[_as_text(record.get(name)) for name in names] for record in records])
+    columns: dict[str, list[str]] = {}
+    count = 0
+    with path.open(encoding="utf-8-sig", newline="\n") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line, parse_int=str, parse_float=str)
+            except json.JSONDecodeError as error:
+                raise UserError(f"{path}: line {number} is not JSON ({error.msg})") from error
+            if not isinstance(record, dict):
+                raise UserError(f"{path}: line {number} is not a JSON object")
+            for name, value in record.items():
+                column = columns.setdefault(name, [])
+                column.extend([""] * (count - len(column)))  # rows before this one that did not have it
+                column.append(as_text(value))
+            count += 1
+    return _frame(path, list(columns), [column + [""] * (count - len(column)) for column in columns.values()])
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     import pyarrow.parquet
+    import pyarrow.types
 
     table = pyarrow.parquet.read_table(path)
-    columns = [[_as_text(value) for value in column.to_pylist()] for column in table.columns]
-    return _frame(path, table.column_names, list(zip(*columns, strict=True)))
+    columns = [
+        column.fill_null("")
+        if pyarrow.types.is_string(column.type) or pyarrow.types.is_large_string(column.type)
+        else [as_text(value) for value in column.to_pylist()]
+        for column in table.columns
+    ]
+    return _frame(path, table.column_names, columns)
 
 
-def _frame(path: Path, names: list[str], rows: list[Any]) -> pd.DataFrame:
+def _frame(path: Path, names: list[str], columns: Sequence[Any]) -> pd.DataFrame:
     import pandas as pd
 
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise UserError(f"{path}: several columns have one name: {', '.join(map(repr, repeated))}")
-    return pd.DataFrame(rows, columns=names, dtype="str")
+    return pd.DataFrame({name: pd.Series(column, dtype="str") for name, column in zip(names, columns, strict=True)})
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """A value as a table would write it; '' for None and NaN, and no '.0' at whole numbers."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, float) and value.is_integer():

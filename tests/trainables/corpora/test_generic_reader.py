@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pandas as pd
 import pytest
 
 from trainables.corpora.manifest import COLUMNS
+from trainables.corpora.reading import Report, describe_notes
+from trainables.corpora.registry import open_corpora
 
 Rows = list[dict[str, str]]
 
@@ -171,3 +174,107 @@ def test_unreadable_json_lines_name_their_line(faults_of: Callable[..., str], tm
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "metadata.jsonl").write_text('{"file_name": "a.wav"}\n{oops\n')
     assert "line 2 is not JSON" in faults_of("mosei", None)
+
+
+def test_scores_tasks_and_materials_are_found_under_their_usual_names(open_corpus: Callable, sentences: Rows) -> None:
+    extra = {"PHQ_8": "7", "BDI-II": "14", "task": "interview", "emotional_valence": "negative", "speaking_style": "scripted"}
+    rows = [{**row, **extra, "text_code": "a01"} for row in sentences]
+    first = open_corpus("mosei", rows).manifest().iloc[0]
+    found = first[["phq8", "bdi_ii", "task", "stimulus", "style", "prompt"]].tolist()
+    assert found == [7.0, 14.0, "interview", "negative", "scripted", "a01"]
+
+
+def test_words_for_a_diagnosis_are_understood(open_corpus: Callable, interviews: Rows) -> None:
+    rows = [{**row, "depressed": "Patient" if row["depressed"] == "1" else "control"} for row in interviews]
+    assert open_corpus("mdd", rows).digest == open_corpus("mdd", interviews).digest
+
+
+def test_a_speaker_pattern_goes_before_a_column(open_corpus: Callable, sentences: Rows) -> None:
+    table = open_corpus("mosei", sentences, "speaker_pattern = '([a-z])[.]wav$'").manifest()
+    assert table["speaker"].tolist() == ["a", "b"]
+
+
+def test_paths_of_all_kinds_are_relative_to_the_root(open_corpus: Callable, tone: Callable, tmp_path: Path) -> None:
+    root = tmp_path / "corpus"
+    tone(root / "sub" / "e.wav")
+    paths = ["a.wav", "./b.wav", "sub/../c.wav", "sub\\e.wav", str(root / "d.wav"), "sub//e.wav"]
+    rows = [{"file": path, "segment": str(n), "speaker": "1", "sentiment": str(n - 2)} for n, path in enumerate(paths)]
+    found = open_corpus("mosei", rows).manifest().sort_values("segment")["recording"].tolist()
+    assert found == ["a.wav", "b.wav", "c.wav", "sub/e.wav", "d.wav", "sub/e.wav"]
+
+
+def test_numbers_are_read_to_the_last_digit_in_every_spelling_python_knows(open_corpus: Callable, sentences: Rows) -> None:
+    words = ["0.1", "+.25e0", "00.30000000000000004", "1_0", "5.", "nan"]
+    rows = [{**sentences[n % 2], "segment": str(n), "valence": word} for n, word in enumerate(words)]
+    found = open_corpus("mosei", rows).manifest().sort_values("segment")["valence"].tolist()
+    assert found[:5] == [float(word) for word in words[:5]]
+    assert math.isnan(found[5])
+
+
+@pytest.mark.parametrize("word", ["0x1", "1e999", "inf", "one"])
+def test_what_is_no_finite_number_is_a_fault(faults_of: Callable[..., str], sentences: Rows, word: str) -> None:
+    assert f"valence must be a number; found {word!r}" in faults_of("mosei", [{**row, "valence": word} for row in sentences])
+
+
+@pytest.mark.parametrize("stem", ["manifest", "metadata"])
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+def test_both_usual_names_are_looked_for_with_every_ending(
+    open_corpus: Callable, sentences: Rows, tmp_path: Path, stem: str, ending: str
+) -> None:
+    path = tmp_path / "corpus" / f"{stem}.{ending}"
+    path.parent.mkdir()
+    frame = pd.DataFrame(sentences)
+    if ending == "parquet":
+        frame.to_parquet(path)
+    elif ending == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
+    assert open_corpus("mosei", None).manifest()["speaker"].tolist() == ["s1", "s2"]
+
+
+def test_a_manifest_may_be_named_by_way_of_a_link_to_the_root_and_be_a_link_itself(
+    open_corpus: Callable, sentences: Rows, tmp_path: Path
+) -> None:
+    expected = open_corpus("mosei", sentences, manifest="m.csv", settings='manifest = "m.csv"').digest
+    (tmp_path / "link").symlink_to(tmp_path / "corpus")
+    for named in (tmp_path / "corpus" / "m.csv", tmp_path / "link" / "m.csv", Path("..") / "link" / "m.csv"):
+        assert open_corpus("mosei", None, f'manifest = "{named}"').digest == expected
+    shutil.move(tmp_path / "corpus" / "m.csv", tmp_path / "elsewhere.csv")
+    (tmp_path / "corpus" / "m.csv").symlink_to(tmp_path / "elsewhere.csv")
+    assert open_corpus("mosei", None, 'manifest = "m.csv"').digest == expected
+
+
+@pytest.mark.parametrize("named", ["../m.csv", "{folder}/m.csv"])
+def test_a_manifest_outside_the_root_is_a_fault(
+    faults_of: Callable[..., str], sentences: Rows, table: Callable, tmp_path: Path, named: str
+) -> None:
+    table(tmp_path / "m.csv", sentences)
+    message = faults_of("mosei", sentences, f'manifest = "{named.format(folder=tmp_path)}"')
+    assert f"m.csv' is not below the root {tmp_path / 'corpus'}; give a root that holds it and the recordings" in message
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "None", "null", "NULL"])
+@pytest.mark.parametrize("column", ["speaker", "session", "segment"])
+def test_what_programs_write_for_nothing_is_nobodys_name(
+    faults_of: Callable[..., str], sentences: Rows, column: str, word: str
+) -> None:
+    rows = [{**row, "session": f"v{n}", "segment": str(n)} for n, row in enumerate(sentences)]
+    rows[0][column] = word
+    assert f"{column} is empty in 1 row; fill it in (nan, none and null are empty, too)" in faults_of("mosei", rows)
+
+
+def test_recordings_beside_the_named_ones_are_noted_and_not_left_out(tmp_path: Path, table: Callable, tone: Callable) -> None:
+    rows = [{"file_name": f"{n}/{n}.wav", "speaker": str(n), "sentiment": str(2 * n - 1)} for n in (0, 1)]
+    table(tmp_path / "c" / "metadata.csv", rows)
+    for name in ("0/0.wav", "1/1.wav", "1/other.WAV", "elsewhere/x.wav"):
+        tone(tmp_path / "c" / name)
+    (tmp_path / "c" / "1" / "._1.wav").write_bytes(b"")
+    (tmp_path / "c" / "1" / "notes.txt").write_bytes(b"")
+    (tmp_path / "corpora.toml").write_text('[mosei]\nroot = "c"\n')
+    reports: dict[str, Report] = {}
+    source = open_corpora(str(tmp_path / "corpora.toml"), tmp_path / "home", ["mosei"], reports)["mosei"]
+    assert len(source.manifest()) == 2
+    assert reports["mosei"].noted == {"recordings beside those of the manifest, which no row names": ["1/other.WAV"]}
+    assert describe_notes(reports["mosei"])[0].startswith("1 recordings beside those")
+    assert reports["mosei"].skipped == {}

@@ -111,7 +111,7 @@ def test_an_interviewer_may_appear_in_several_splits(open_corpus: Callable, inte
 
 def test_an_unknown_split_is_a_fault_that_says_how_to_map_it(faults_of: Callable[..., str], sentences: Rows) -> None:
     rows = [{**row, "split": "Test1"} for row in sentences]
-    assert "found 'Test1': map them in corpora.toml, for example [mosei.split] Test1 = 'test'" in faults_of("mosei", rows)
+    assert "found 'Test1': map them in corpora.toml, for example [mosei.split] Test1 = 'test2'" in faults_of("mosei", rows)
 
 
 def test_missing_files_are_listed_up_to_ten_and_counted(faults_of: Callable[..., str], sentences: Rows) -> None:

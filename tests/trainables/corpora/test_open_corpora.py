@@ -35,7 +35,7 @@ def test_faults_of_all_roles_are_told_together(tmp_path: Path) -> None:
 
 def test_an_unknown_role_names_the_closest_and_a_missing_role_says_what_to_add(tmp_path: Path) -> None:
     message = refused(tmp_path, 'mosie = "demo"\n', ["mosei"])
-    assert "unknown role 'mosie'; did you mean 'mosei'? known are mdd, mosei" in message
+    assert "unknown role 'mosie'; did you mean 'mosei'? known are mdd, daic_woz, sre, mosei" in message
     assert "mosei: this study needs the role" in message
 
 

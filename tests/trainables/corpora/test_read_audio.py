@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import soxr
 
-from trainables.corpora.audio import read_audio, read_header
+from trainables.corpora.audio import measure, read_audio, read_header
 from trainables.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -73,3 +73,29 @@ def test_samples_that_are_no_numbers_are_refused_by_name(tmp_path: Path) -> None
     soundfile.write(tmp_path / "x.wav", wave, 16000, subtype="FLOAT")
     with pytest.raises(UserError, match=r"x\.wav: holds samples that are not finite"):
         read_audio(tmp_path / "x.wav")
+
+
+@pytest.mark.parametrize("place", [0, 300_000])
+def test_samples_far_above_full_scale_are_refused_by_name_and_some_decibels_over_it_are_not(tmp_path: Path, place: int) -> None:
+    wave = RNG.uniform(-3, 3, 320_000).astype("float32")
+    soundfile.write(tmp_path / "x.wav", wave, 16000, subtype="FLOAT")
+    np.testing.assert_array_equal(read_audio(tmp_path / "x.wav"), wave)
+    wave[place] = -30_000  # 16-bit values that were never scaled
+    soundfile.write(tmp_path / "x.wav", wave, 16000, subtype="FLOAT")
+    for read in (read_header, read_audio, measure):
+        with pytest.raises(UserError, match=r"x\.wav: holds a sample of 30000, where 1 is full scale"):
+            read(tmp_path / "x.wav")
+
+
+SPEECH = Path(__file__).resolve().parents[4] / "shared" / "speech"
+
+
+@pytest.mark.skipif(not SPEECH.is_dir(), reason="no shared/speech beside the checkout")
+@pytest.mark.parametrize("corpus", ["emodb", "urdu", "LibriSpeech"])
+def test_real_speech_is_read_as_long_as_its_header_says_and_audible(corpus: str) -> None:
+    paths = sorted((SPEECH / corpus).rglob("*.flac"))[::10]
+    assert paths
+    for path in paths:
+        sound = read_audio(path)
+        assert len(sound) == pytest.approx(16000 * soundfile.info(path).duration, abs=1)
+        assert 0.01 < np.abs(sound).max() <= 1
