@@ -31,9 +31,15 @@ def opened(tmp_path: Path, text: str, role: str) -> CorpusSource:
     [
         ("mdd", "f78328f183f38280", "c26f912428147209", "fb321c5d18652bea"),
         ("mosei", "1fcce8f420fe6162", "a456633fb3e1974b", "2fa92b05c020241a"),
+        ("iemocap", "6520343e912029f4", "a39f5fe9984e4bb2", "e18f86154d793e23"),
+        ("daic_woz", "6e368244f0885c7b", "51d1f0b04bca1b98", "f916de0a39848687"),
+        ("sre", "5cced435f68d535b", "51fa5cb716141158", "8306cba009da0302"),
+        ("msp_podcast", "7572083ee4dbbf20", "94d69dd671c23a70", "72a7879acbe47a55"),
+        ("casia", "bdbd237783ed9817", "274806132a0009d9", "0d2f848341b943ed"),
+        ("librispeech", "0f87a362bca916aa", "697af82d93dc71de", "28a3100ba0a864a6"),
     ],
 )
-def test_the_first_two_twins_are_what_they_always_were(role: str, formant: str, espeak: str, script: str) -> None:
+def test_the_twins_are_what_they_always_were(role: str, formant: str, espeak: str, script: str) -> None:
     # If a digest moves, every cached result on that twin is lost; if the script moves and the digest does not, they are wrong.
     voices = (Synthesiser(name="formant", version="1"), Synthesiser(name="espeak-ng", version="0.2.4"))
     assert [twin_digest(RECIPES[role], voice) for voice in voices] == [formant, espeak]
@@ -67,10 +73,11 @@ def test_all_faults_of_a_recipe_are_told_at_once_as_sentences(tmp_path: Path) ->
         '[mdd]\nreader = "twin"\nroot = "x"\nsede = 3\nplanted = 1\nseed = "7"\nsessions_per_class = 31\n'
         "subject_seconds = [9, 3]\nshort_seconds = inf\n"
         '[iemocap]\nreader = "twin"\nseed = true\nturns = [3]\nsessions = 2024-01-01\n'
+        '[msp_podcast]\nreader = "twin"\nsplit_shares = [0.5, 0.2]\n'
     )
     (tmp_path / "corpora.toml").write_text(text)
     with pytest.raises(UserError) as caught:
-        open_corpora(str(tmp_path / "corpora.toml"), tmp_path, ["mdd", "iemocap"])
+        open_corpora(str(tmp_path / "corpora.toml"), tmp_path, ["mdd", "iemocap", "msp_podcast"])
     assert list(caught.value.messages) == [
         "mdd: 'root' is for recordings on disk, and a twin is made: delete it, or the line reader = \"twin\"",
         "mdd: unknown key 'sede'; did you mean 'seed'? known are seed, sessions_per_class, subject_seconds, short_seconds, planted",
@@ -82,6 +89,7 @@ def test_all_faults_of_a_recipe_are_told_at_once_as_sentences(tmp_path: Path) ->
         "iemocap: seed should be a valid integer; found True",
         "iemocap: sessions should be a valid integer; found datetime.date(2024, 1, 1)",
         "iemocap: turns should be two numbers in brackets; found [3]",
+        "msp_podcast: split_shares should be three numbers in brackets; found [0.5, 0.2]",
     ]
 
 
@@ -91,6 +99,11 @@ def test_all_faults_of_a_recipe_are_told_at_once_as_sentences(tmp_path: Path) ->
         ("mdd", "sessions_per_class = 2\nsubject_seconds = [2, 3]\nshort_seconds = 1"),
         ("mosei", "speakers = 3\nutterances = [2, 3]"),
         ("iemocap", "sessions = 2\ndialogues = 1\nturns = [8, 9]"),
+        ("daic_woz", "participants = 8\nsubject_seconds = [2, 3]\nshort_seconds = 1"),
+        ("sre", "subjects_per_class = 2"),
+        ("msp_podcast", "speakers = 8\nutterances = [2, 3]"),
+        ("casia", "texts = 1"),
+        ("librispeech", "speakers = 3\nutterances = [2, 3]"),
     ],
 )
 def test_a_twin_with_nothing_planted_is_made_like_any_other(tmp_path: Path, role: str, settings: str) -> None:

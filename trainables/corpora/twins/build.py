@@ -21,6 +21,7 @@ from typing import Any
 
 import trainables
 from trainables.corpora.manifest import COLUMNS, LABELS
+from trainables.corpora.reading import Progress
 from trainables.corpora.twins.recipe import RECIPE_VERSION, AnyRecipe, Synthesiser, twin_digest
 from trainables.corpora.twins.script import write_script
 from trainables.corpora.twins.turns import Recording
@@ -34,7 +35,7 @@ def make_twin(
     folder: Path,
     recipe: AnyRecipe,
     synthesiser: Synthesiser,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     processes: int | None = None,
 ) -> None:
     """Make a twin: ``audio/*.flac`` (16 kHz, mono, 16 bit), ``manifest.csv`` and ``corpus.json``.
@@ -54,9 +55,18 @@ def make_twin(
     shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
     (aside / AUDIO_FOLDER).mkdir(parents=True)
     processes = min(processes or min(2, os.cpu_count() or 1), len(script))
-    shares = [script[first::processes] for first in range(processes)]
-    done: list[dict[str, Any]] = []
+    rows = _share_out(script, aside / AUDIO_FOLDER, synthesiser, processes, progress)
+    _write_manifest(aside / MANIFEST_NAME, rows)
+    receipt = _receipt(aside, recipe, synthesiser, rows)
+    (aside / RECEIPT_NAME).write_text(json.dumps(receipt, indent=2) + "\n")
+    os.replace(aside, folder)
 
+
+def _share_out(
+    script: list[Recording], folder: Path, synthesiser: Synthesiser, processes: int, progress: Progress | None
+) -> list[dict[str, Any]]:
+    """Have so many processes make the recordings; the manifest's rows, by recording."""
+    done: list[dict[str, Any]] = []
     one_at_a_time = threading.Lock()
 
     def finished(answer: dict[str, Any]) -> None:
@@ -65,13 +75,10 @@ def make_twin(
             if progress:
                 progress(len(done), len(script))
 
+    shares = [script[first::processes] for first in range(processes)]
     with ThreadPoolExecutor(processes) as pool:  # each thread only waits for its process
-        list(pool.map(lambda share: _run_process(share, aside / AUDIO_FOLDER, synthesiser, finished), shares))
-    rows = [row for answer in sorted(done, key=lambda answer: answer["recording"]) for row in answer["rows"]]
-    _write_manifest(aside / MANIFEST_NAME, rows)
-    receipt = _receipt(aside, recipe, synthesiser, rows)
-    (aside / RECEIPT_NAME).write_text(json.dumps(receipt, indent=2) + "\n")
-    os.replace(aside, folder)
+        list(pool.map(lambda share: _run_process(share, folder, synthesiser, finished), shares))
+    return [row for answer in sorted(done, key=lambda answer: answer["recording"]) for row in answer["rows"]]
 
 
 def _run_process(

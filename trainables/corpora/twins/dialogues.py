@@ -15,6 +15,7 @@ import random
 from typing import NamedTuple
 
 from trainables.corpora.twins import sentences
+from trainables.corpora.twins.affect import Affect, draw_affect, rated
 from trainables.corpora.twins.effects import EmotionEffects, Shift
 from trainables.corpora.twins.emotional_sentences import EMOTIONAL
 from trainables.corpora.twins.recipe import IemocapRecipe
@@ -27,29 +28,6 @@ _WEIGHTS = {"fru": 1849, "neu": 1708, "ang": 1103, "sad": 1084, "exc": 1041, "ha
 _NO_AGREEMENT = 0.25  # 2507 of IEMOCAP's 10039 turns
 _RATERS = 2  # of valence, activation and dominance: means are multiples of 0.5
 _UTTERANCE_SECONDS = (0.6, 2.8)  # least length of an utterance in a neutral voice; the last sentence comes on top
-_SCATTER = 0.4  # of a turn's valence, activation and dominance around its category's, and of a rater around the turn's
-
-
-class Affect(NamedTuple):
-    """Where a turn lies: each from 1 to 5, 3 is neutral (IEMOCAP's scale and order)."""
-
-    valence: float
-    activation: float
-    dominance: float
-
-
-_CENTRES = {
-    "ang": Affect(1.7, 4.0, 4.0),
-    "hap": Affect(4.2, 3.2, 3.2),
-    "exc": Affect(4.3, 4.1, 3.5),
-    "sad": Affect(1.9, 1.7, 2.1),
-    "fru": Affect(2.1, 3.1, 3.3),
-    "neu": Affect(3.0, 2.6, 3.0),
-    "sur": Affect(3.2, 3.7, 2.8),
-    "fea": Affect(1.9, 3.6, 1.8),
-    "dis": Affect(1.8, 3.0, 3.4),
-    "oth": Affect(3.0, 3.0, 3.0),
-}  # ours, placed as the circumplex of affect places them (Russell, 1980)
 
 
 class Actor(NamedTuple):
@@ -83,21 +61,31 @@ def _dialogue(recipe: IemocapRecipe, session: str, name: str, cast: list[Actor])
     lines = random.Random(f"iemocap {recipe.seed} {name}" if name.startswith("script") else f"{here} lines")
     acting, raters = random.Random(f"{here} acting"), random.Random(f"{here} raters")
     first = lines.randrange(2)
+    scripted = name.startswith("script")
+    material = {"style": "scripted", "prompt": name} if scripted else {"style": "improvised", "prompt": ""}
     turns = [
-        _turn(recipe.effects, cast[(first + number) % 2], lines, acting, raters) for number in range(lines.randint(*recipe.turns))
+        _turn(recipe.effects, cast[(first + number) % 2], material, lines, acting, raters)
+        for number in range(lines.randint(*recipe.turns))
     ]
     return Recording(name=f"{session}_{name}", session=session, split="", seed=acting.randrange(2**31), turns=tuple(turns))
 
 
-def _turn(effects: EmotionEffects, actor: Actor, lines: random.Random, acting: random.Random, raters: random.Random) -> Turn:
+def _turn(
+    effects: EmotionEffects,
+    actor: Actor,
+    material: dict[str, str],
+    lines: random.Random,
+    acting: random.Random,
+    raters: random.Random,
+) -> Turn:
     category = _draw_category(lines)
-    affect = _draw_affect(category, acting)
+    affect = draw_affect(category, acting)
     style = actor.own + scatter(effects.turn_scatter, acting)
     style += effects.valence.scaled((affect.valence - 3) / 2) + effects.activation.scaled((affect.activation - 3) / 2)
     text = _line(category, effects, lines)
     if not effects.labelled:
         category = _draw_category(raters)
-        affect = _draw_affect(category, raters)
+        affect = draw_affect(category, raters)
     return Turn(
         speaker=actor.name,
         talker="subject",
@@ -106,16 +94,12 @@ def _turn(effects: EmotionEffects, actor: Actor, lines: random.Random, acting: r
         style=style,
         seed=acting.randrange(2**31),
         pause=acting.uniform(0.1, 0.6),
-        labels={**_rated(category, affect, raters), "gender": actor.voice.gender},
+        labels={**_rated(category, affect, raters), "gender": actor.voice.gender, **material},
     )
 
 
 def _draw_category(generator: random.Random) -> str:
     return generator.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
-
-
-def _draw_affect(category: str, generator: random.Random) -> Affect:
-    return Affect(*(_on_scale(generator.gauss(centre, _SCATTER)) for centre in _CENTRES[category]))
 
 
 def _line(category: str, effects: EmotionEffects, generator: random.Random) -> str:
@@ -130,12 +114,4 @@ def _line(category: str, effects: EmotionEffects, generator: random.Random) -> s
 def _rated(category: str, affect: Affect, raters: random.Random) -> dict[str, float | str]:
     """The labels: what the raters make of a turn."""
     agreed = raters.random() >= _NO_AGREEMENT
-    means = {
-        name: sum(round(_on_scale(raters.gauss(value, _SCATTER))) for _ in range(_RATERS)) / _RATERS
-        for name, value in affect._asdict().items()
-    }
-    return {"emotion": category if agreed else "xxx", **means}
-
-
-def _on_scale(value: float) -> float:
-    return min(5.0, max(1.0, value))
+    return {"emotion": category if agreed else "xxx", **rated(affect, raters, _RATERS)}

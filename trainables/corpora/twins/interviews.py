@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 from trainables.corpora.twins import sentences
 from trainables.corpora.twins.effects import Effects, Shift, ValenceOdds
@@ -75,22 +76,37 @@ def write_interview(
                 labels={**labels, "gender": interviewers[chair].gender},
             )
         )
-        answer = _answer(effects, depressed, own, generator)
-        latency = generator.uniform(0.2, 0.7) * (effects.depressed_latency if depressed else 1.0)
-        overlaps = generator.random() < 0.08
-        turns.append(
-            Turn(
-                speaker=name,
-                talker="subject",
-                voice=voice,
-                seed=generator.randrange(2**31),
-                pause=-generator.uniform(0.05, 0.25) if overlaps else latency,
-                labels={**labels, "gender": voice.gender},
-                **answer,
-            )
-        )
+        turns.append(answer_turn(effects, name, voice, depressed, own, labels, generator))
         left -= planned_seconds(turns[-1].text, voice, turns[-1].style)
     return Recording(name=name, session=name, split="", seed=generator.randrange(2**31), turns=tuple(turns))
+
+
+def answer_turn(
+    effects: Effects, name: str, voice: Voice, depressed: int, own: Shift, labels: Mapping[str, int], generator: random.Random
+) -> Turn:
+    """One answer of a subject.
+
+    Args:
+        effects: What is planted.
+        name: The subject's.
+        voice: The subject's.
+        depressed: The subject's diagnosis.
+        own: Shift of every turn that is the subject's own.
+        labels: The session's; the subject's gender is added.
+        generator: Draws words, valence, scatter and pause.
+    """
+    answer = _answer(effects, depressed, own, generator)
+    latency = generator.uniform(0.2, 0.7) * (effects.depressed_latency if depressed else 1.0)
+    overlaps = generator.random() < 0.08
+    return Turn(
+        speaker=name,
+        talker="subject",
+        voice=voice,
+        seed=generator.randrange(2**31),
+        pause=-generator.uniform(0.05, 0.25) if overlaps else latency,
+        labels={**labels, "gender": voice.gender},
+        **answer,
+    )
 
 
 def _answer(effects: Effects, depressed: int, own: Shift, generator: random.Random) -> dict[str, str | Shift]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter
 
 from trainables.corpora import generic
-from trainables.corpora.corpus import CorpusSource, Progress
+from trainables.corpora.corpus import CorpusSource
 from trainables.corpora.inventory import unwritable
+from trainables.corpora.reading import Progress
 from trainables.corpora.twins.build import MANIFEST_NAME, RECEIPT_NAME, content_hash, make_twin
 from trainables.corpora.twins.recipe import RECIPES, AnyRecipe, Recipe, Synthesiser, twin_digest
 from trainables.corpora.twins.settings import caption

@@ -8,8 +8,27 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from trainables.corpora.twins import emotional_sentences, sentences
-from trainables.corpora.twins.effects import Effects, EmotionEffects
+from trainables.corpora.twins import (
+    emotional_sentences,
+    interview_prompts,
+    mandarin_sentences,
+    passages,
+    podcast_sentences,
+    sentences,
+    task_texts,
+)
+from trainables.corpora.twins.effects import (
+    ActedEffects,
+    ClinicalEffects,
+    Effects,
+    EmotionEffects,
+    PodcastEffects,
+    ReadingEffects,
+    TaskEffects,
+)
+
+_REVISIONS = {"iemocap": 1}
+"""Of a kind of recipe whose manifest says more than it did: iemocap's style and prompt."""
 
 RECIPE_VERSION = 1
 """Raise it when the code that follows a recipe makes other sound from the same settings."""
@@ -21,10 +40,10 @@ def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
-def _shares(pair: tuple[float, float]) -> tuple[float, float]:
-    if sum(pair) > 1:
-        raise ValueError("the shares of train and dev must not add up to more than 1")
-    return pair
+def _shares(shares: tuple[float, ...]) -> tuple[float, ...]:
+    if sum(shares) > 1:
+        raise ValueError("the shares of the splits must not add up to more than 1")
+    return shares
 
 
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -99,16 +118,130 @@ class IemocapRecipe(BaseModel, frozen=True, extra="forbid"):
     effects: EmotionEffects = EmotionEffects()
 
 
-AnyRecipe = MddRecipe | MoseiRecipe | IemocapRecipe
+class DaicWozRecipe(BaseModel, frozen=True, extra="forbid"):
+    """Screening interviews by one virtual interviewer: a session and a recording per participant, with PHQ-8 scores and splits.
+
+    Attributes:
+        seed: Controls everything drawn.
+        participants: Number of subjects; there are 44 voices.
+        split_shares: Shares of the participants in train and dev, 107 and 35 of DAIC-WOZ's 189; the rest is test.
+        depressed_share: Share of depressed participants in each split, about the real corpus'; each split has one at least.
+        subject_seconds: Smallest and largest planned amount of a participant's speech, s.
+        short_seconds: Planned amount of the one participant who hardly speaks, s.
+        effects: What is planted.
+    """
+
+    kind: Literal["daic_woz"] = "daic_woz"
+    seed: int = 0
+    participants: int = Field(44, ge=8, le=44)
+    split_shares: Annotated[tuple[_Share, _Share], AfterValidator(_shares)] = (0.57, 0.18)
+    depressed_share: float = Field(0.33, gt=0, lt=1)
+    subject_seconds: _SecondsRange = (8.0, 22.0)
+    short_seconds: _Seconds = 4.0
+    effects: ClinicalEffects = ClinicalEffects()
+
+
+class SreRecipe(BaseModel, frozen=True, extra="forbid"):
+    """Four tasks with positive, neutral and negative material, by depressed and healthy subjects with BDI-II scores; no splits.
+
+    Attributes:
+        seed: Controls everything drawn.
+        subjects_per_class: Depressed and healthy subjects, as many of each; the corpus has 25.
+        effects: What is planted.
+    """
+
+    kind: Literal["sre"] = "sre"
+    seed: int = 0
+    subjects_per_class: int = Field(10, ge=2, le=25)
+    effects: TaskEffects = TaskEffects()
+
+
+class MspPodcastRecipe(BaseModel, frozen=True, extra="forbid"):
+    """Utterances from podcasts, each with a category and ratings of valence, activation and dominance from 1 to 7; four splits.
+
+    Attributes:
+        seed: Controls everything drawn.
+        speakers: Number of speakers, each in one split; there are 28 voices.
+        utterances: Fewest and most utterances of a speaker.
+        split_shares: Shares of the speakers in train, dev and test; the rest is test2.
+        unknown_share: Share of the speakers who are unknown, all of them in train.
+        effects: What is planted.
+    """
+
+    kind: Literal["msp_podcast"] = "msp_podcast"
+    seed: int = 0
+    speakers: int = Field(28, ge=8, le=28)
+    utterances: _CountRange = (7, 13)
+    split_shares: Annotated[tuple[_Share, _Share, _Share], AfterValidator(_shares)] = (0.55, 0.15, 0.18)
+    unknown_share: _Share = 0.12
+    effects: PodcastEffects = PodcastEffects()
+
+
+class CasiaRecipe(BaseModel, frozen=True, extra="forbid"):
+    """The same sentences by two actresses and two actors in six emotions; no splits.
+
+    Attributes:
+        seed: Controls everything drawn.
+        texts: Number of sentences, each said 24 times; the free part of the corpus has 50, the twin 20.
+        effects: What is planted.
+    """
+
+    kind: Literal["casia"] = "casia"
+    seed: int = 0
+    texts: int = Field(12, ge=1, le=20)
+    effects: ActedEffects = ActedEffects()
+
+
+class LibriSpeechRecipe(BaseModel, frozen=True, extra="forbid"):
+    """Readings, one chapter a reader, with splits and without labels.
+
+    Attributes:
+        seed: Controls everything drawn.
+        speakers: Number of readers, each in one split; there are 28 voices.
+        utterances: Fewest and most utterances of a reader.
+        split_shares: Shares of the readers in train and dev; the rest is test.
+        effects: What is planted.
+    """
+
+    kind: Literal["librispeech"] = "librispeech"
+    seed: int = 0
+    speakers: int = Field(28, ge=3, le=28)
+    utterances: _CountRange = (4, 8)
+    split_shares: Annotated[tuple[_Share, _Share], AfterValidator(_shares)] = (0.7, 0.15)
+    effects: ReadingEffects = ReadingEffects()
+
+
+AnyRecipe = MddRecipe | MoseiRecipe | IemocapRecipe | DaicWozRecipe | SreRecipe | MspPodcastRecipe | CasiaRecipe | LibriSpeechRecipe
 Recipe = Annotated[AnyRecipe, Field(discriminator="kind")]
 
-RECIPES: dict[str, AnyRecipe] = {"mdd": MddRecipe(), "mosei": MoseiRecipe(), "iemocap": IemocapRecipe()}
+RECIPES: dict[str, AnyRecipe] = {
+    "mdd": MddRecipe(),
+    "mosei": MoseiRecipe(),
+    "iemocap": IemocapRecipe(),
+    "daic_woz": DaicWozRecipe(),
+    "sre": SreRecipe(),
+    "msp_podcast": MspPodcastRecipe(),
+    "casia": CasiaRecipe(),
+    "librispeech": LibriSpeechRecipe(),
+}
 """The twin of each role."""
+
+_TEXTS = {
+    "mdd": (sentences,),
+    "mosei": (sentences,),
+    "iemocap": (sentences, emotional_sentences),
+    "daic_woz": (sentences, interview_prompts),
+    "sre": (sentences, task_texts),
+    "msp_podcast": (sentences, emotional_sentences, podcast_sentences),
+    "casia": (mandarin_sentences,),
+    "librispeech": (passages,),
+}
+"""The modules whose texts each kind of twin says."""
 
 
 def twin_digest(recipe: AnyRecipe, synthesiser: Synthesiser) -> str:
     """Identity of a twin, known before it is made: a hash of all that decides its content, 16 hexadecimal digits."""
-    modules = (sentences, emotional_sentences) if isinstance(recipe, IemocapRecipe) else (sentences,)
-    texts = {name: value for module in modules for name, value in vars(module).items() if name.isupper()}
-    told = [RECIPE_VERSION, recipe.model_dump(mode="json"), synthesiser.model_dump(), texts]
+    texts = {name: value for module in _TEXTS[recipe.kind] for name, value in vars(module).items() if name.isupper()}
+    version = RECIPE_VERSION + _REVISIONS.get(recipe.kind, 0)
+    told = [version, recipe.model_dump(mode="json"), synthesiser.model_dump(), texts]
     return hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=8).hexdigest()

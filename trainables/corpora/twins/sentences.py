@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Mapping
 
 SLOTS = {
     "topic": ["my work", "the new flat", "my family", "the course", "that film", "our trip", "the weather", "my sister",
@@ -91,8 +92,14 @@ QUESTIONS = [
 ]
 
 
-def sentence(templates: list[str], generator: random.Random) -> str:
-    """One sentence from one of the templates, its first letter a capital, with a full stop."""
+def sentence(templates: list[str], generator: random.Random, slots: Mapping[str, list[str]] = SLOTS) -> str:
+    """One sentence from one of the templates, its first letter a capital, with a full stop.
+
+    Args:
+        templates: Sentences with slots in braces.
+        generator: Draws the template and the words.
+        slots: The words of each slot.
+    """
     template = generator.choice(templates)
-    words = re.sub(r"{(\w+)}", lambda slot: generator.choice(SLOTS[slot[1]]), template)
+    words = re.sub(r"{(\w+)}", lambda slot: generator.choice(slots[slot[1]]), template)
     return words[0].upper() + words[1:] + "."

@@ -15,9 +15,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from trainables.corpora import generic
+from trainables.corpora.columns import closest
 from trainables.corpora.twins.recipe import RECIPES, AnyRecipe
 from trainables.errors import Faults
 
+_NUMBERS = {2: "two", 3: "three"}
 _OF_REAL_CORPORA = ("root", "name", *generic.SETTINGS)
 
 
@@ -36,7 +38,7 @@ def recipe_from(role: str, settings: Mapping[str, Any], faults: Faults) -> AnyRe
         if key in _OF_REAL_CORPORA:
             faults.add(f'{key!r} is for recordings on disk, and a twin is made: delete it, or the line reader = "twin"')
         elif key not in known:
-            faults.add(f"unknown key {key!r}{generic.closest(key, known)}")
+            faults.add(f"unknown key {key!r}{closest(key, known)}")
     planted = settings.get("planted", True)
     if not isinstance(planted, bool):
         faults.add(f"planted should be true or false; found {planted!r}")
@@ -46,7 +48,7 @@ def recipe_from(role: str, settings: Mapping[str, Any], faults: Faults) -> AnyRe
         recipe = type(usual).model_validate_json(json.dumps(given, default=str), strict=True)
     except ValidationError as error:
         for detail in error.errors():
-            faults.add(_sentence(detail, given))
+            faults.add(_sentence(detail, given, usual))
     if faults.messages:
         return None
     return recipe if planted else recipe.model_copy(update={"effects": type(recipe.effects).nothing()})
@@ -67,10 +69,10 @@ def _difference(recipe: AnyRecipe, name: str) -> str:
     return f"{name}={'-'.join(map(str, value)) if isinstance(value, tuple) else value}"
 
 
-def _sentence(detail: ErrorDetails, given: Mapping[str, Any]) -> str:
+def _sentence(detail: ErrorDetails, given: Mapping[str, Any], usual: AnyRecipe) -> str:
     """Pydantic's finding as one of ours: 'seed should be a valid integer; found 'x''."""
     name = str(detail["loc"][0])
     wish = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if detail["type"] in ("missing", "too_long", "tuple_type"):
-        wish = "should be two numbers in brackets"
+        wish = f"should be {_NUMBERS[len(getattr(usual, name))]} numbers in brackets"
     return f"{name}{' ' if wish.startswith('should') else ': '}{wish[0].lower()}{wish[1:]}; found {given[name]!r}"

@@ -1,8 +1,12 @@
-"""The cast: which voices the twins' speakers have. The twins and the interviewers share none."""
+"""The cast: which voices the twins' speakers have. Two people share none, in whatever twins they are, with one exception.
+
+espeak-ng has too few English voices for everybody: the spoken tasks borrow the interviews' subjects, because no study uses both.
+"""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel
@@ -17,11 +21,18 @@ _VARIANTS: dict[Gender, tuple[str, ...]] = {
              "benjamin"),
 }  # fmt: skip
 _ACTORS_ACCENTS = ("gmw/en-US-nyc", "gmw/en-GB-x-gbclan", "gmw/en-029")
+_PODCASTS_ACCENTS = ("gmw/en-GB-x-gbcwmd",)
+_MANDARIN = ("sit/cmn-Latn-pinyin",)
 _POOLS = {
     "interviews": (_ACCENTS, 0, 30),
     "monologues": (_ACCENTS, 30, 53),
     "interviewers": (_ACCENTS, 53, 55),
     "actors": (_ACTORS_ACCENTS, 0, 5),
+    "participants": (_ACTORS_ACCENTS, 5, 27),
+    "virtual interviewer": (_ACTORS_ACCENTS, 27, 28),
+    "readers": (_ACTORS_ACCENTS, 28, 42),
+    "podcasts": (_PODCASTS_ACCENTS, 0, 14),
+    "mandarin actors": (_MANDARIN, 0, 2),
 }
 
 
@@ -29,7 +40,7 @@ class Voice(BaseModel, frozen=True):
     """A speaker's voice.
 
     Attributes:
-        accent: An English voice of espeak-ng.
+        accent: A voice of espeak-ng.
         variant: Its voice variant; the formant synthesiser makes a vocal tract of accent and variant.
         gender: Of the variant.
         pitch: The speaker's own shift of the variant's pitch, semitones.
@@ -48,7 +59,8 @@ def cast_voices(count: int, pool: str, generator: random.Random) -> list[Voice]:
 
     Args:
         count: How many.
-        pool: 'interviews', 'monologues', 'interviewers' or 'actors': each has voices of its own, 60, 46, 4 and 10.
+        pool: One of 'interviews', 'monologues', 'interviewers', 'actors', 'participants', 'virtual interviewer', 'readers',
+            'podcasts' and 'mandarin actors': each has voices of its own, 60, 46, 4, 10, 44, 2, 28, 28 and 4.
         generator: Draws the speakers' pitch and rate; which voices there are does not depend on it.
 
     Raises:
@@ -72,3 +84,21 @@ def cast_voices(count: int, pool: str, generator: random.Random) -> list[Voice]:
         for index in range(count)
         for accent, variant in [shuffled[genders[index % 2]][index // 2]]
     ]
+
+
+def balanced_draw(voices: list[Voice], among: Sequence[int], count: int, generator: random.Random) -> set[int]:
+    """Draw some of the voices, as many women as men as far as possible.
+
+    Args:
+        voices: All voices.
+        among: Places of those to draw from.
+        count: How many to draw, no more than there are.
+        generator: Draws them.
+
+    Returns:
+        The places of the drawn ones.
+    """
+    shuffled = generator.sample(among, len(among))
+    ranks = {gender: [place for place in shuffled if voices[place].gender == gender] for gender in ("female", "male")}
+    by_turns = sorted(shuffled, key=lambda place: ranks[voices[place].gender].index(place))
+    return set(by_turns[:count])
