@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from orchestrator.execution.job import Reporter, StageJob
+    from orchestrator.execution.parts import Parts
     from trainables.corpora.corpus import CorpusSource
 
 _DIGEST_BYTES = 16
@@ -37,6 +38,7 @@ class WorkerContext:
         job: StageJob,
         store: ArtifactStore,
         reporter: Reporter,
+        parts: Parts,
         directory: Path,
         *,
         rank: int,
@@ -45,7 +47,7 @@ class WorkerContext:
     ) -> None:
         self.rank, self.world_size, self.device, self.directory = rank, world_size, device, directory
         self.history: list[Point] = []
-        self._job, self._store, self._reporter = job, store, reporter
+        self._job, self._store, self._reporter, self._parts = job, store, reporter, parts
         self._fingerprint = job.fingerprint
         self._code = stage_code(type(job.stage()))
         self._stopping = False
@@ -89,10 +91,15 @@ class WorkerContext:
             return
         if self._stopping:
             raise StopRequested
-        if (now := time.monotonic()) - self._told >= _PROGRESS_SECONDS:
+        self._look(fraction)
+
+    def _look(self, fraction: float) -> bool:
+        """Tell the sweep, at most twice a second; whether it is being stopped."""
+        if (now := time.monotonic()) - self._told >= _PROGRESS_SECONDS and not self._stopping:
             self._told = now
             os.utime(self.directory)  # a sign of life for whoever sweeps up what dead stages left
             self._stopping = self._reporter.progress(self._fingerprint, fraction)
+        return self._stopping
 
     def checkpoint_due(self) -> bool:
         """Whether rank 0 should save now."""
@@ -123,6 +130,10 @@ class WorkerContext:
             return None
         self.history = [tuple(point) for point in saved["history"]]
         return saved["state"]
+
+    def parts(self, work: Sequence[Any]) -> Iterator[Path]:
+        """What the parts of the work have made, in order."""
+        return self._parts.finish(self._job, work, self._look, self.tick)
 
 
 def _digest(content: bytes) -> bytes:

@@ -25,6 +25,8 @@ from trainables.stage import Stage, StopRequested, from_config, to_config
 if TYPE_CHECKING:
     import torch
 
+    from orchestrator.execution.parts import Parts
+
 
 class StageJob(BaseModel):
     """A stage with everything a worker needs to run it.
@@ -53,6 +55,18 @@ class StageJob(BaseModel):
         """The stage's identity."""
         return self.setting.fingerprint(self.stage())
 
+    def check_code(self) -> None:
+        """Refuse to compute with other code than the sweep was planned with: the result would bear a false name.
+
+        Raises:
+            UserError: The code here is another.
+        """
+        if self.setting.code != (here := code_version()):
+            raise UserError(
+                f"this worker's code is {here}, the sweep was planned with {self.setting.code}; install the same version on every "
+                f"node, and do not edit trainables/ while a sweep runs"
+            )
+
 
 class Reporter(Protocol):
     """What a running stage tells the sweep."""
@@ -68,8 +82,16 @@ class StageFailed(Exception):
     """A stage raised an exception. If the store remembers it (``failure``), running it again would raise it again."""
 
 
-def run_job(job: StageJob, reporter: Reporter, *, rank: int, world_size: int, device: torch.device) -> None:
+def run_job(job: StageJob, reporter: Reporter, parts: Parts, *, rank: int, world_size: int, device: torch.device) -> None:
     """Run one worker's share of a stage; rank 0 publishes the result.
+
+    Args:
+        job: The stage.
+        reporter: Told how the stage gets on.
+        parts: Where the parts run that a stage of one process hands out.
+        rank: This process among the stage's workers.
+        world_size: Number of workers.
+        device: Where to compute.
 
     Raises:
         StopRequested: The sweep is being stopped; the checkpoint is written.
@@ -88,8 +110,8 @@ def run_job(job: StageJob, reporter: Reporter, *, rank: int, world_size: int, de
     with store.scratch(name) as directory:
         clock = time.perf_counter(), time.process_time()
         try:
-            _check_code(job)
-            context = WorkerContext(job, store, reporter, directory, rank=rank, world_size=world_size, device=device)
+            job.check_code()
+            context = WorkerContext(job, store, reporter, parts, directory, rank=rank, world_size=world_size, device=device)
             stage.run(context)
             if rank == 0:
                 wall, cpu = time.perf_counter() - clock[0], time.process_time() - clock[1]
@@ -111,15 +133,6 @@ def _would_happen_again(error: Exception, world_size: int) -> bool:
     if isinstance(error, UserError):
         return True
     return world_size == 1 and not isinstance(error, OSError | torch.OutOfMemoryError)
-
-
-def _check_code(job: StageJob) -> None:
-    """Refuse to compute with other code than the sweep was planned with: the result would bear a false name."""
-    if job.setting.code != (here := code_version()):
-        raise UserError(
-            f"this worker's code is {here}, the sweep was planned with {job.setting.code}; install the same version on every node, "
-            f"and do not edit trainables/ while a sweep runs"
-        )
 
 
 def _write_identity(job: StageJob, stage: Stage, directory: Path, context: WorkerContext, provenance: dict[str, Any]) -> None:

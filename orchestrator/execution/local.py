@@ -8,6 +8,7 @@ from collections.abc import Callable
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.delivery import Call, deliver_stage, deliver_trial, stage_record
 from orchestrator.execution.job import StageFailed, StageJob, run_job
+from orchestrator.execution.parts import InTurn
 from orchestrator.execution.setting import Setting
 from orchestrator.execution.walk import ready_stages
 from orchestrator.plan import PlannedTrial
@@ -97,7 +98,7 @@ class LocalExecutor:
         self.executed.append(name)
         try:
             reporter = LocalReporter(self._call, self._show, self._stopping)
-            run_job(StageJob.of(stage, self.setting), reporter, rank=0, world_size=1, device=device)
+            run_job(StageJob.of(stage, self.setting), reporter, InTurn(), rank=0, world_size=1, device=device)
         except StopRequested:
             self._call("stage_ended", name, "KILLED", {}, {})
             raise

@@ -53,15 +53,15 @@ def _run_alone(job: StageJob, need: Need) -> None:
     """In a pooled task; DEFAULT scheduling, because a trial's own placement group has no room for it."""
     task = _local_trainer_on_gpu if need.gpus else _local_trainer
     options = {"num_cpus": need.cpus * _CPU_SHARE, "num_gpus": need.gpus, "scheduling_strategy": "DEFAULT", "max_retries": 0}
-    ray.get(task.options(**options).remote(job.model_dump(mode="json"), need.gpus > 0))
+    ray.get(task.options(**options).remote(_loop_config(job, need)))
 
 
-def _train_locally(job: dict[str, Any], use_gpu: bool) -> None:
+def _train_locally(config: dict[str, Any]) -> None:
     from ray.train import ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    scaling = ScalingConfig(num_workers=0, use_gpu=use_gpu)
-    TorchTrainer(_train_loop, train_loop_config={"job": job, "use_gpu": use_gpu}, scaling_config=scaling).fit()
+    scaling = ScalingConfig(num_workers=0, use_gpu=config["use_gpu"])
+    TorchTrainer(_train_loop, train_loop_config=config, scaling_config=scaling).fit()
 
 
 _local_trainer = ray.remote(_train_locally)
@@ -80,7 +80,7 @@ def _run_together(job: StageJob, need: Need) -> None:
     with ArtifactStore(job.setting.store).ray_folder(name) as storage:
         TorchTrainer(
             _train_loop,
-            train_loop_config={"job": job.model_dump(mode="json"), "use_gpu": need.gpus > 0},
+            train_loop_config=_loop_config(job, need),
             scaling_config=ScalingConfig(num_workers=need.workers, use_gpu=need.gpus > 0, resources_per_worker=resources),
             run_config=RunConfig(
                 name=name,
@@ -90,18 +90,24 @@ def _run_together(job: StageJob, need: Need) -> None:
         ).fit()
 
 
+def _loop_config(job: StageJob, need: Need) -> dict[str, Any]:
+    return {"job": job.model_dump(mode="json"), "use_gpu": need.gpus > 0, "cpus": need.cpus * _CPU_SHARE}
+
+
 def _train_loop(config: dict[str, Any]) -> None:
     """What every worker runs."""
     import ray.train
 
     from orchestrator.execution.job import run_job
     from orchestrator.execution.ray_actors import RayReporter
+    from orchestrator.execution.ray_parts import RayParts
 
     job = StageJob.model_validate(config["job"])
     context = ray.train.get_context()
     run_job(
         job,
         RayReporter(job.setting.store, job.setting.sweep),
+        RayParts(config["cpus"]),
         rank=context.get_world_rank(),
         world_size=context.get_world_size(),
         device=_device(job, config["use_gpu"]),

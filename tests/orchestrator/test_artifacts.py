@@ -7,7 +7,8 @@ import time
 import fsspec
 import pytest
 
-from orchestrator.artifacts import MARKER, ArtifactStore
+from orchestrator.artifacts import ArtifactStore
+from orchestrator.files import MARKER
 from trainables.errors import UserError
 
 NAME = "Toy/value=1-abc"
@@ -60,6 +61,13 @@ def test_the_first_of_two_publishers_wins(store):
     assert store.read_json(NAME, "sub/metrics.json") == 1
 
 
+def test_the_second_of_two_publishers_leaves_nothing_unfinished_either(store):
+    write(store)
+    store.save_checkpoint(NAME, b"of the second")
+    write(store)
+    assert store.load_checkpoint(NAME) is None
+
+
 def test_publishing_forgets_checkpoint_and_failure(store):
     store.save_checkpoint(NAME, b"state")
     store.mark_failed(NAME, "why")
@@ -103,6 +111,39 @@ def test_abandoned_partial_results_are_swept_up_and_fresh_ones_are_not(tmp_path)
         os.utime(folder, (time.time() - 2 * 24 * 3600,) * 2)
     store.sweep_up()
     assert (old.exists(), new.exists(), ray.exists()) == (False, True, False)
+
+
+def test_what_is_kept_of_a_stage_that_is_finished_is_swept_up_and_of_one_that_is_not_stays(store):
+    write(store)
+    for name in (NAME, "Toy/value=2-def"):
+        store._write(f"checkpoints/{name}/checkpoint.pt", b"state")
+        store._write(f"checkpoints/{name}/parts/00000/{MARKER}", b"")
+    store.sweep_up()
+    left = [f"checkpoints/Toy/value=2-def/{file}" for file in ("checkpoint.pt", f"parts/00000/{MARKER}")]
+    assert sorted(store._files_below("checkpoints")) == left
+
+
+def test_parts_are_swept_up_once_nobody_has_added_one_for_a_week_and_a_checkpoint_is_not(tmp_path):
+    store = ArtifactStore(tmp_path / "store")
+    for name, ages in {"Toy/old": (30, 8), "Toy/going-on": (30, 6)}.items():
+        store.save_checkpoint(name, b"state")
+        for number, days in enumerate(ages):
+            keep_part(store, name, f"{number}", tmp_path / "part")
+            for file in (tmp_path / "store" / "checkpoints" / name / "parts" / f"{number}").iterdir():
+                os.utime(file, (time.time() - days * 24 * 3600,) * 2)
+    store.sweep_up()
+    assert {name: store.finished_parts(name) for name in ("Toy/old", "Toy/going-on")} == {
+        "Toy/old": set(),
+        "Toy/going-on": {"0", "1"},
+    }
+    assert not (tmp_path / "store" / "checkpoints" / "Toy" / "old" / "parts").exists()
+    assert store.load_checkpoint("Toy/old") == b"state"
+
+
+def keep_part(store, stage, name, folder):
+    folder.mkdir()
+    (folder / "made").write_text("x")
+    store.keep_part(stage, name, folder)
 
 
 def test_what_ray_keeps_of_a_run_is_removed_with_the_run(store):

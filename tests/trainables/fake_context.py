@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,9 @@ class FakeContext:
 
     def corpus(self, role: str) -> CorpusSource:
         raise NotImplementedError("this context has no corpora")
+
+    def parts(self, work: Sequence[Any]) -> Iterator[Path]:
+        raise NotImplementedError("this context hands out no parts")
 
     def report(self, metrics: Mapping[str, float], step: int) -> None:
         self.reports.append((step, dict(metrics)))

@@ -31,10 +31,11 @@ class LogMel:
     mirrored again and again, as numpy, and so librosa, does it: a very short utterance yields a frame rather than an error.
     Only an empty waveform is refused.
 
-    The waveform holds samples in [-1, 1]; the result is float32 on the waveform's device, without a gradient. It lies within
-    2e-3 dB of librosa in float64 wherever a band is at most 100 dB below the loudest of its frame, as in any recording, and
-    within 2e-2 dB further down, where float32 rounds the FFT. (``librosa.feature.melspectrogram`` pads with zeros unless it is
-    given ``pad_mode="reflect"``.)
+    The waveform holds samples in [-1, 1]; the result is float32 on the waveform's device, without a gradient. From librosa in
+    float64 it differs by 1e-5 dB on average, and the more the further a band is below the loudest of its frame, because float32
+    rounds the FFT: on 51 recordings of speech (LibriSpeech, Emo-DB, Urdu) by at most 4e-3 dB down to 60 dB below it, and by
+    3e-2 dB at 100 dB below. torchaudio's differs as much. (``librosa.feature.melspectrogram`` pads with zeros unless it is given
+    ``pad_mode="reflect"``.)
 
     On the CPU a clip is computed block by block of its own frames, so its bits are the same alone and in any batch (with one
     number of threads). Buffers are reused from call to call: one object per thread.

@@ -108,3 +108,37 @@ def test_the_file_is_what_numpy_writes_however_many_rows_there_are(tmp_path):
 def test_a_value_that_the_file_cannot_hold_is_told(tmp_path, value):
     with pytest.raises(UserError, match="not finite in float16 in row 0"), FeatureWriter(tmp_path, 5, 4) as writer:
         writer.append(torch.full((5, 4), value))
+
+
+def test_a_shard_made_of_other_shards_is_the_one_that_would_have_been_written_at_once(tmp_path, rows):
+    for name, part in (("a", rows[:4]), ("b", rows[4:]), ("all", rows)):
+        (tmp_path / name).mkdir()
+        _write(tmp_path / name, part, "float16")
+    with FeatureWriter(tmp_path, 5, 4) as writer:
+        writer.extend(tmp_path / "a")
+        writer.extend(tmp_path / "b")
+    assert (tmp_path / FILE_NAME).read_bytes() == (tmp_path / "all" / FILE_NAME).read_bytes()
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((5, 4), "float32"), ((5, 3), "float16")])
+def test_a_shard_of_another_kind_cannot_be_appended(tmp_path, shape, dtype):
+    (tmp_path / "part").mkdir()
+    _write(tmp_path / "part", torch.zeros(2, *shape), dtype)
+    with pytest.raises(ValueError, match=r"expected rows of float16 \[5, 4\]"), FeatureWriter(tmp_path, 5, 4) as writer:
+        writer.extend(tmp_path / "part")
+
+
+def test_a_damaged_shard_cannot_be_appended(tmp_path, rows):
+    (tmp_path / "part").mkdir()
+    _write(tmp_path / "part", rows, "float16")
+    file = tmp_path / "part" / FILE_NAME
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(UserError, match=r"(?s)features\.npy.*run its stage again"), FeatureWriter(tmp_path, 5, 4) as writer:
+        writer.extend(tmp_path / "part")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_values_are_rounded_as_numpy_rounds_them(tmp_path, dtype):
+    rows = torch.randn(7, 50, 64, generator=torch.Generator().manual_seed(0)) * 40
+    _write(tmp_path, rows, dtype)
+    assert np.array_equal(np.load(tmp_path / FILE_NAME), rows.numpy().astype(dtype))
