@@ -27,7 +27,8 @@ class Published(Record):
 class Row(Record):
     """One row of a table: its stable key, the cells of its leading text columns, its settings, and what the paper published.
 
-    ``compared`` says whether the row is tested against the table's baseline; chance and majority rows are no hypotheses.
+    ``compared`` says whether the row is tested against the table's baseline; chance and majority rows are no hypotheses. A
+    ``control`` is a row that listens to nothing but a shortcut; compared rows are also tested against the best of them.
     """
 
     key: str
@@ -35,6 +36,7 @@ class Row(Record):
     params: dict[str, Scalar] = {}
     published: dict[str, Published] = {}  # by metric name
     compared: bool = True
+    control: bool = False
 
 
 class Column(Record):

@@ -49,24 +49,26 @@ class SeedScores:
         """Speakers in the test sets of all seeds together; None where the metric has no counts."""
         return len({name for counts in self.counts for name in counts.speakers}) if self.counts else None
 
-    def minus(self, baseline: SeedScores) -> SeedScores | None:
+    def minus(self, other: SeedScores, name: str = "the baseline") -> SeedScores | None:
         """Differences over the seeds that both have, paired by seed and speaker; None without such a seed.
+
+        ``name`` is what a message calls the other one.
 
         Raises:
             UserError: At some seed the two were not tested on the same units.
         """
-        seeds = tuple(seed for seed in self.seeds if seed in baseline.seeds)
+        seeds = tuple(seed for seed in self.seeds if seed in other.seeds)
         if not seeds:
             return None
-        mine, theirs = ([scores.seeds.index(seed) for seed in seeds] for scores in (self, baseline))
-        values = self.values[mine] - baseline.values[theirs]
+        mine, theirs = ([scores.seeds.index(seed) for seed in seeds] for scores in (self, other))
+        values = self.values[mine] - other.values[theirs]
         # Equal scores of unlike confusions can differ by a rounding error, which no test may take for a difference.
         values = np.where(np.abs(values) < 1e-12, 0.0, values)
-        if self.replicates is None or baseline.replicates is None:
+        if self.replicates is None or other.replicates is None:
             return SeedScores(seeds, values)
         for seed, i, j in zip(seeds, mine, theirs, strict=True):
-            _require_paired(seed, self.counts[i], baseline.counts[j])
-        return SeedScores(seeds, values, self.replicates[mine] - baseline.replicates[theirs], tuple(self.counts[i] for i in mine))
+            _require_paired(seed, name, self.counts[i], other.counts[j])
+        return SeedScores(seeds, values, self.replicates[mine] - other.replicates[theirs], tuple(self.counts[i] for i in mine))
 
 
 def resample(
@@ -104,10 +106,10 @@ def _replicates(counts: SpeakerCounts, score: Callable[[np.ndarray], np.ndarray]
     return score((chosen.T @ flat).reshape(-1, classes, classes))
 
 
-def _require_paired(seed: int, mine: SpeakerCounts, theirs: SpeakerCounts) -> None:
+def _require_paired(seed: int, name: str, mine: SpeakerCounts, theirs: SpeakerCounts) -> None:
     if mine.digest != theirs.digest:
         raise UserError(
-            f"seed {seed} is not paired with the baseline: {mine.units} test units of {len(mine.speakers)} speakers against "
+            f"seed {seed} is not paired with {name}: {mine.units} test units of {len(mine.speakers)} speakers against "
             f"{theirs.units} of {len(theirs.speakers)}, expected the same units, speakers and labels; give both rows the same "
             "corpus and split"
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.records import CellStatistics, TrialResult
+from orchestrator.statistics.controls import control_differences
 from orchestrator.statistics.summary import Summary, require_finite, summarize
 from search_spaces.table import Column, Row, Scalar, TableSpec
 from trainables.errors import Faults, UserError
@@ -42,7 +43,7 @@ def table_statistics(
 
     Raises:
         UserError: A seed of a row is there twice, a value is not finite, predictions are missing or are not those of the trial, or
-            a row and its baseline were tested on different units: all faults of one of these kinds at once.
+            a row and its baseline or its best control were tested on different units: all faults of one of these kinds at once.
     """
     from orchestrator.statistics.resampling import SeedScores, resample, speaker_weights
     from orchestrator.statistics.scores import SCORES
@@ -75,15 +76,17 @@ def cell_statistics(spec: TableSpec, scores: Mapping[tuple[str, str], SeedScores
     Raises:
         UserError: As far as :func:`table_statistics` raises it for rows that are not paired.
     """
-    comparisons = _comparisons(spec, scores)
-    return {
-        (row.key, column.metric): CellStatistics(
-            **_own(row, column, scores[row.key, column.metric], with_published), **comparisons.get((row.key, column.metric), {})
-        )
-        for row in spec.rows
-        for column in spec.columns
-        if (row.key, column.metric) in scores
-    }
+    faults = Faults("the pairs of rows")
+    comparisons = _comparisons(spec, scores, faults)
+    controls = control_differences(spec, scores, faults)
+    faults.raise_if_any()
+    places = [(row, column) for row in spec.rows for column in spec.columns if (row.key, column.metric) in scores]
+    cells = {}
+    for row, column in places:
+        place = row.key, column.metric
+        own = _own(row, column, scores[place], with_published)
+        cells[place] = CellStatistics(**own, **comparisons.get(place, {}), **controls.get(place, {}))
+    return cells
 
 
 def _finished(spec: TableSpec, trials: Sequence[TrialResult]) -> _Trials:
@@ -167,11 +170,13 @@ def _interval(scores: SeedScores, summary: Summary) -> tuple[float | None, float
     return estimate.interval_of_share() if estimate else (None, None)
 
 
-def _comparisons(spec: TableSpec, scores: Mapping[tuple[str, str], SeedScores]) -> dict[tuple[str, str], dict[str, Scalar | None]]:
-    """The fields of each compared row's cells that concern the baseline."""
+def _comparisons(
+    spec: TableSpec, scores: Mapping[tuple[str, str], SeedScores], faults: Faults
+) -> dict[tuple[str, str], dict[str, Scalar | None]]:
+    """The fields of each compared row's cells that concern the baseline; ``faults`` is told of rows that are not paired."""
     from orchestrator.statistics.comparison import compare, holm, sign_flip_floor
 
-    faults, found = Faults("the pairs of rows"), {}
+    found = {}
     for row in spec.rows:
         for column in spec.columns:
             mine, theirs = (scores.get((key, column.metric)) for key in (row.key, spec.baseline))
@@ -184,7 +189,6 @@ def _comparisons(spec: TableSpec, scores: Mapping[tuple[str, str], SeedScores]) 
                 continue
             if differences:
                 found[row.key, column.metric] = compare(differences, column.higher_is_better)
-    faults.raise_if_any()
     fields = {place: comparison.fields() for place, comparison in found.items()}
     family = [place for place in found if place[1] == spec.headline and found[place].p_uncorrected is not None]
     for place, corrected in zip(family, holm([found[place].p_uncorrected for place in family]), strict=True):

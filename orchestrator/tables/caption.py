@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestrator.tables.cells import ALPHA, Table
-from orchestrator.tables.text import EQUIVALENT, MARKS, probability, row_name
+from orchestrator.tables.text import EQUIVALENT, MARKS, NO_BETTER, number, probability, row_name
 from search_spaces.table import Row
 
 
@@ -24,10 +24,12 @@ def sentences(table: Table) -> list[str]:
     return [
         _numbers(table),
         *(_comparison(table, table.baseline) if table.compares(table.headline) else []),
+        *(_controls(table) if table.has_controls else []),
         "Bold: the best measured value of a column. Published: the source's own number.",
         *_equivalence(table),
-        f"Scale: {table.sweep.scale}; {_seeds(table.sweep.seeds)}. Protocol: {table.sweep.protocol}.",
+        f"Scale: {table.sweep.scale}; {_seeds(table.sweep.seeds)}. Protocol: {_protocol(table)}.",
         _corpora(table),
+        *_leaks(table),
     ]
 
 
@@ -76,12 +78,11 @@ def _two_level(seeds: set[int]) -> str:
 
 
 def _comparison(table: Table, baseline: Row) -> list[str]:
-    name, tested = row_name(table, baseline), {table.pairs(key) for key in table.tested()}
+    name, tested = row_name(table, baseline), {table.pairs(key, baseline.key) for key in table.tested()}
     said = _difference(table, name)
     if not tested:
         return [*said, f"No row could be tested against {name}."]
-    rows = "1 row" if len(table.tested()) == 1 else f"{len(table.tested())} rows"
-    t = "t over speakers" if tested == {1} else "two-level t"
+    rows, t = _rows(len(table.tested())), "t over speakers" if tested == {1} else "two-level t"
     said.append(
         f"p: paired by seed and test unit; {_sign_flip(tested)} and {t}, the larger of the two; corrected by Holm over {rows}."
     )
@@ -95,7 +96,7 @@ def _difference(table: Table, name: str) -> list[str]:
     if not found:
         return []
     points = ", in percentage points" if table.headline.percent else ""
-    covered = {table.pairs(key) for key, statistics in found.items() if statistics.difference_low is not None}
+    covered = {table.pairs(key, table.spec.baseline) for key, statistics in found.items() if statistics.difference_low is not None}
     interval = f", with its 95 % interval: {_two_level(covered)}" if covered else ""
     return [f"Δ: mean difference from {name} in {table.headline.title}, with the same seeds and test units{points}{interval}."]
 
@@ -118,8 +119,8 @@ def _out_of_reach(table: Table) -> list[str]:
     floors = [statistics.p_floor for statistics in tested.values() if statistics.p_floor is not None]
     if not floors or min(floors) <= ALPHA:
         return []
-    number = max(map(table.pairs, tested))
-    seeds = "1 seed" if number == 1 else f"{number} seeds"
+    most = max(table.pairs(key, table.spec.baseline) for key in tested)
+    seeds = "1 seed" if most == 1 else f"{most} seeds"
     return [
         f"With {seeds} no row can be called better or worse: the smallest possible corrected p is {probability(min(floors))}; at "
         f"least {least_seeds(len(tested))} seeds are needed."
@@ -130,6 +131,45 @@ def _verdicts(table: Table, name: str) -> list[str]:
     found = {table.verdict(row) for row in table.spec.rows}
     told = [f"{MARKS[verdict]} {verdict} than {name}" for verdict in ("better", "worse") if verdict in found]
     return [f"{', '.join(told)} (p < {ALPHA})."] if told else []
+
+
+def _controls(table: Table) -> list[str]:
+    """What controls are, which is the best, and which rows are no better."""
+    names = ", ".join(row_name(table, row) for row in table.spec.rows if row.control)
+    said = [f"Controls ({names}) hear nothing but a shortcut, or learn from shuffled labels; they are no hypotheses."]
+    held = table.held()
+    if not held:
+        return [*said, "No row could be held against a control."] if table.analysed else said
+    covered = {table.pairs(key, table.best_control.key) for key, found in held.items() if found.control_low is not None}
+    bare = sum(found.control_low is None for found in held.values())
+    if covered:
+        said.append(f"{_against_control(table)}; {_two_level(covered)}, not corrected for the number of rows.")
+    if bare:
+        mark = "" if covered else f"{NO_BETTER} not shown to be better than {_best_control(table)}. "
+        said.append(
+            f"{mark}Of {_rows(bare)} there is no interval of the difference from the best control, so nothing could be shown: test "
+            "sets of at least two speakers, seeds in common, and a score that can be computed for other speakers are needed."
+        )
+    return said
+
+
+def _against_control(table: Table) -> str:
+    marked = sum(table.no_better(row) for row in table.spec.rows)
+    side = "above" if table.headline.higher_is_better else "below"
+    name, interval = _best_control(table), "the 95 % interval of the paired difference from it"
+    if not marked:
+        return f"All {_rows(len(table.held()))} are better than {name}: {interval} lies {side} 0"
+    return f"{NO_BETTER} ({marked} of {_rows(len(table.held()))}) no better than {name}: {interval} does not lie {side} 0"
+
+
+def _best_control(table: Table) -> str:
+    mean = number(table.statistics(table.best_control).mean, table.headline.decimals)
+    unit = " %" if table.headline.percent else ""
+    return f"the best control, {row_name(table, table.best_control)} ({table.headline.title} {mean}{unit})"
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _equivalence(table: Table) -> list[str]:
@@ -146,6 +186,17 @@ def _seeds(seeds: Sequence[int]) -> str:
         return f"seed {seeds[0]}"
     run = list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
     return f"seeds {seeds[0]}-{seeds[-1]}" if run else f"seeds {', '.join(map(str, seeds))}"
+
+
+def _protocol(table: Table) -> str:
+    """The protocol, and what the leakage audit states of it."""
+    return "; ".join([table.sweep.protocol, *table.sweep.stated])
+
+
+def _leaks(table: Table) -> list[str]:
+    if not table.sweep.leaks:
+        return []
+    return [f"LEAKS were found and allowed, so the numbers may be too good: {'; '.join(table.sweep.leaks)}."]
 
 
 def _corpora(table: Table) -> str:

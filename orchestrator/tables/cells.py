@@ -8,6 +8,7 @@ from typing import Literal
 
 from orchestrator.records import CellStatistics, RecordedSweep, SweepRecord, TrialResult
 from orchestrator.statistics import summarize
+from orchestrator.statistics.controls import best_control, held_rows
 from orchestrator.tables.faults import doubtful_faults, fatal_faults, statistics_fault, usable_trials
 from search_spaces.table import Column, Published, Row, TableSpec
 from trainables.errors import Faults
@@ -21,6 +22,7 @@ WITHOUT_STATISTICS = "without intervals and tests: they are computed when the sw
 """The problem of a partial table whose trials have no statistics yet."""
 
 _IN_UNITS = ("mean", "std", "ci_low", "ci_high", "difference", "difference_low", "difference_high")
+_IN_UNITS += ("control_difference", "control_low", "control_high")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Table:
         links: Address of each row's run in MLflow; that of the sweep's under ''.
         problems: Why the table is partial; empty if it is whole.
         analysed: Whether there are intervals and tests at all; without them a partial table shows what has been measured so far.
+        best_control: The control that the rows are held against, by the recorded means; None without controls or statistics.
     """
 
     sweep: SweepRecord
@@ -70,6 +73,7 @@ class Table:
     links: dict[str, str]
     problems: tuple[str, ...] = ()
     analysed: bool = True
+    best_control: Row | None = None
 
     @property
     def spec(self) -> TableSpec:
@@ -103,9 +107,9 @@ class Table:
         found = {row.key: self.statistics(row) for row in self.spec.rows}
         return {key: statistics for key, statistics in found.items() if statistics and statistics.p_vs_baseline is not None}
 
-    def pairs(self, row: str) -> int:
-        """The seeds in which a row and the baseline both have a headline value, by the row's key."""
-        mine, theirs = (self.cells[key, self.spec.headline].values for key in (row, self.spec.baseline))
+    def pairs(self, row: str, other: str) -> int:
+        """The seeds in which two rows both have a headline value, by the rows' keys."""
+        mine, theirs = (self.cells[key, self.spec.headline].values for key in (row, other))
         return len(mine.keys() & theirs.keys())
 
     def verdict(self, row: Row) -> Verdict | None:
@@ -114,6 +118,27 @@ class Table:
         if statistics is None or statistics.p_vs_baseline is None or statistics.p_vs_baseline >= ALPHA or not statistics.difference:
             return None
         return "better" if (statistics.difference > 0) == self.headline.higher_is_better else "worse"
+
+    @property
+    def has_controls(self) -> bool:
+        """Whether there are rows that listen to nothing but a shortcut."""
+        return any(row.control for row in self.spec.rows)
+
+    def held(self) -> dict[str, CellStatistics]:
+        """By row key, the headline statistics of the rows that are held against the best control."""
+        if self.best_control is None:
+            return {}
+        found = {row.key: self.statistics(row) for row in held_rows(self.spec)}
+        return {key: statistics for key, statistics in found.items() if statistics}
+
+    def no_better(self, row: Row) -> bool:
+        """Whether a row is not shown to be better than the best control: the interval of its difference is not all on the better
+        side, or there is none.
+        """
+        if (statistics := self.held().get(row.key)) is None:
+            return False
+        low, high = statistics.control_low, statistics.control_high
+        return low is None or high is None or not (low > 0 if self.headline.higher_is_better else high < 0)
 
 
 def make_table(recorded: RecordedSweep, partial: bool = False) -> Table:
@@ -138,7 +163,15 @@ def make_table(recorded: RecordedSweep, partial: bool = False) -> Table:
     for column in sweep.table.columns:
         cells |= _column_cells(recorded, column, trials, analysed=untold is None)
     problems = [*doubtful, *([WITHOUT_STATISTICS] if untold else [])]
-    return Table(sweep, cells, dict(recorded.links), tuple(problems), analysed=untold is None)
+    best = _best_control(recorded, cells) if untold is None else None
+    return Table(sweep, cells, dict(recorded.links), tuple(problems), untold is None, best)
+
+
+def _best_control(recorded: RecordedSweep, cells: Mapping[tuple[str, str], Cell]) -> Row | None:
+    """By the means as they were recorded: once they are scaled, unlike ones could be equal."""
+    metric = recorded.sweep.table.headline
+    shown = [row for (row, other), cell in cells.items() if other == metric and cell.statistics]
+    return best_control(recorded.sweep.table, {row: recorded.cells[row][f"{metric}_mean"] for row in shown})
 
 
 def _column_cells(

@@ -107,7 +107,7 @@ def _draw_levels(axes: Axes, table: Table, rows: list[Row]) -> None:
             xycoords="axes fraction",
             va="center",
             fontsize="small",
-            arrowprops={"arrowstyle": "-", "color": "gray", "linewidth": 0.5},
+            arrowprops={"arrowstyle": "-", "relpos": (0, 0.5), "color": "gray", "linewidth": 0.5},
         )
 
 

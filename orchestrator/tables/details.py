@@ -25,6 +25,7 @@ def details(table: Table) -> list[Detail]:
     found.append(_detail(table, headline, "speakers", lambda s: None if s.speakers is None else str(s.speakers)))
     if table.compares(headline):
         found += _comparison(table)
+    found += _controls(table)
     for column in table.spec.columns:
         title = f"equivalence p, {column.title}"
         found.append(_detail(table, column, title, lambda s: _p(s.p_equivalence)))
@@ -45,6 +46,16 @@ def _comparison(table: Table) -> list[Detail]:
         _detail(table, headline, "P(A>B)", lambda s: None if s.p_superior is None else f"{s.p_superior:.2f}"),
         Detail("verdict", {row.key: table.verdict(row) or text.NOTHING for row in rows}),
     ]
+
+
+def _controls(table: Table) -> list[Detail]:
+    """Nothing but dashes where there are no controls."""
+    shown = {
+        "Δ vs best control": text.control_difference,
+        f"its {text.INTERVAL}": text.control_interval,
+        "control verdict": lambda table, row: text.control_verdict(table, row) or text.NOTHING,
+    }
+    return [Detail(title, {row.key: words(table, row) for row in table.spec.rows}) for title, words in shown.items()]
 
 
 def _detail(table: Table, column: Column, title: str, shown: Callable[[CellStatistics], str | None]) -> Detail:

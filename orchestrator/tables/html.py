@@ -72,11 +72,10 @@ def _results(table: Table) -> str:
 
 
 def _table(kind: str, head: str, rows: Sequence[Row], numbers: Sequence[Sequence[str]]) -> str:
-    """``numbers`` are whole ``td`` elements, a list for each row; a rule goes where the first label changes."""
+    """``numbers`` are whole ``td`` elements, a list for each row; a rule goes where a group starts."""
     lines, previous = [], None
     for row, cells in zip(rows, numbers, strict=True):
-        changed = previous is not None and len(row.label) > 1 and row.label[0] != previous.label[0]
-        start = '<tr class="group">' if changed else "<tr>"
+        start = '<tr class="group">' if text.starts_group(previous, row) else "<tr>"
         labels = "".join(f'<th scope="row">{escape(label)}</th>' for label in row.label)
         lines.append(f"{start}{labels}{''.join(cells)}</tr>")
         previous = row

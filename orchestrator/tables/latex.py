@@ -15,7 +15,15 @@ _CHARACTERS = {
     **{"±": r"$\pm$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$", "→": r"$\rightarrow$", "−": "$-$", "≈": r"$\approx$"},
     **{"α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "δ": r"$\delta$", "ε": r"$\epsilon$", "η": r"$\eta$"},
     **{"θ": r"$\theta$", "λ": r"$\lambda$", "μ": r"$\mu$", "ρ": r"$\rho$", "σ": r"$\sigma$", "τ": r"$\tau$"},
-    **{"Δ": r"$\Delta$", "†": r"$\dagger$", "‡": r"$\ddagger$", "·": r"$\cdot$", "…": r"\ldots{}", '"': r"\textquotedbl{}"},
+    **{
+        "Δ": r"$\Delta$",
+        "†": r"$\dagger$",
+        "‡": r"$\ddagger$",
+        "§": r"\S{}",
+        "·": r"$\cdot$",
+        "…": r"\ldots{}",
+        '"': r"\textquotedbl{}",
+    },
 }
 
 
@@ -30,7 +38,7 @@ def latex(table: Table) -> str:
     previous: Row | None = None
     for row in table.spec.rows:
         if previous is not None:
-            lines.append(r"\midrule" if texts > 1 and row.label[0] != previous.label[0] else r"\addlinespace[2pt]")
+            lines.append(r"\midrule" if text.starts_group(previous, row) else r"\addlinespace[2pt]")
         lines += [rf"{' & '.join(line)} \\" for line in _lines(table, row)]
         previous = row
     body = "\n".join(lines)

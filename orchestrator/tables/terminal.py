@@ -44,8 +44,7 @@ def terminal(table: Table) -> rich.table.Table:
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         cells = [Text(label) for label in row.label]
         cells += [cell for column in table.spec.columns for cell in _cells(table, row, column)]
-        last_of_group = following is not None and len(row.label) > 1 and following.label[0] != row.label[0]
-        shown.add_row(*cells, end_section=last_of_group)
+        shown.add_row(*cells, end_section=following is not None and text.starts_group(row, following))
     return shown
 
 

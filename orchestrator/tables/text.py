@@ -7,6 +7,7 @@ from search_spaces.table import Column, Row
 
 NOTHING = "–"
 MARKS = {"better": "†", "worse": "‡", None: ""}
+NO_BETTER = "§"
 EQUIVALENT = "≈"
 INTERVAL = "95 % interval"
 P_HOLM = "p (Holm)"
@@ -46,8 +47,12 @@ def measured(cell: Cell, column: Column) -> str:
 
 
 def mark(table: Table, row: Row, column: Column) -> str:
-    """The mark of a row that is better or worse than the baseline, beside its headline number; '' where there is none."""
-    return MARKS[table.verdict(row)] if column == table.headline else ""
+    """Beside a headline number: the marks of a row that is better or worse than the baseline, and no better than the best control,
+    or ''.
+    """
+    if column != table.headline:
+        return ""
+    return MARKS[table.verdict(row)] + (NO_BETTER if table.no_better(row) else "")
 
 
 def interval(cell: Cell, column: Column) -> str:
@@ -96,6 +101,33 @@ def corrected_p(table: Table, row: Row) -> str:
     """p of the row against the baseline after Holm's correction."""
     statistics = table.statistics(row)
     return probability(statistics.p_vs_baseline if statistics else None)
+
+
+def control_difference(table: Table, row: Row) -> str:
+    """The row's difference from the best control in the headline metric."""
+    statistics = table.held().get(row.key)
+    return number(statistics.control_difference if statistics else None, table.headline.decimals, sign=True)
+
+
+def control_interval(table: Table, row: Row) -> str:
+    """``[low, high]`` of the same."""
+    statistics = table.held().get(row.key)
+    ends = (statistics.control_low, statistics.control_high) if statistics else (None, None)
+    return _brackets(*ends, table.headline)
+
+
+def control_verdict(table: Table, row: Row) -> str:
+    """Whether a row is better than the best control, in words; '' of a row that is not held against it."""
+    if row.key not in table.held():
+        return ""
+    return "no better" if table.no_better(row) else "better"
+
+
+def starts_group(previous: Row | None, row: Row) -> bool:
+    """Whether a rule goes above a row: its first label of several is another one, or the controls begin below what they control."""
+    if previous is None:
+        return False
+    return (len(row.label) > 1 and row.label[0] != previous.label[0]) or (row.control and previous.compared)
 
 
 def _brackets(low: float | None, high: float | None, column: Column) -> str:

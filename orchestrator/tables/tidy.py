@@ -7,30 +7,42 @@ import io
 
 from orchestrator.records import CellStatistics
 from orchestrator.tables.cells import Table
+from orchestrator.tables.text import control_verdict
+from search_spaces.table import Column, Row
 
 
 def tidy_csv(table: Table) -> str:
     """One line per row and metric at full precision, intervals not clipped.
 
     The columns are those of :class:`orchestrator.records.CellStatistics` (p values, effect size and ``p_superior`` without unit,
-    all else in the line's ``unit``), the verdict on the headline metric and the published numbers.
+    all else in the line's ``unit``), the verdict on the headline metric and the published numbers. Of a table with controls there
+    are also the differences from the best of them, which one that is (its row), and the verdict on it.
     """
-    statistics = list(CellStatistics.model_fields)
+    controls = ["best_control", "control_verdict"] if table.has_controls else []
+    statistics = [name for name in CellStatistics.model_fields if controls or not name.startswith("control_")]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     published = ["published_mean", "published_std", "published_runs"]
-    writer.writerow(["row", *table.spec.row_titles, "metric", "unit", *statistics, "verdict", *published])
+    writer.writerow(["row", *table.spec.row_titles, "metric", "unit", *statistics, "verdict", *controls, *published])
     for row in table.spec.rows:
         for column in table.spec.columns:
             cell = table.cell(row, column)
             numbers = (
                 [getattr(cell.statistics, name) for name in statistics] if cell.statistics else [0] + [None] * (len(statistics) - 1)
             )
-            verdict = table.verdict(row) if column == table.headline else None
+            verdicts = _verdicts(table, row, column)[: 1 + len(controls)]
             source = [cell.published.mean, cell.published.std, cell.published.runs] if cell.published else [None] * 3
             unit = "percent" if column.percent else "1"
-            writer.writerow([row.key, *row.label, column.metric, unit, *map(_exact, numbers), verdict or "", *map(_exact, source)])
+            writer.writerow([row.key, *row.label, column.metric, unit, *map(_exact, numbers), *verdicts, *map(_exact, source)])
     return text.getvalue()
+
+
+def _verdicts(table: Table, row: Row, column: Column) -> tuple[str, str, str]:
+    """On the baseline, which control is the best, and on that; '' where nothing is compared."""
+    if column != table.headline:
+        return "", "", ""
+    best = table.best_control.key if row.key in table.held() else ""
+    return table.verdict(row) or "", best, control_verdict(table, row)
 
 
 def _exact(number: float | None) -> str:
