@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,13 @@ from orchestrator.execution.resources import ResourceRequest, request_faults, th
 from orchestrator.execution.setting import Setting
 from orchestrator.plan import Plan, Redo, make_plan
 from orchestrator.provenance import code_version
+from orchestrator.records import recorded_name
+from search_spaces.controls import control_role, missing_controls, with_controls
 from search_spaces.scale import SCALES, Scale, find_scale
 from search_spaces.search import Search, find_search
 from search_spaces.study import Study, load_study
 from trainables.errors import Faults, UserError
+from trainables.protocols import find_protocol
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Options:
 
     study: str
     curve: bool = False
+    protocol: str | None = None
+    controls: bool = False
     corpora: str = "demo"
     scale: str = "demo"
     seeds: int | None = None
@@ -35,6 +40,7 @@ class Options:
     request: ResourceRequest = field(default_factory=ResourceRequest)
     address: str | None = None
     local: bool = False
+    allow_leaks: bool = False
     results: Path = Path("results")
     store: str | None = None
     machine: dict[str, float] = field(default_factory=this_machine)
@@ -55,12 +61,14 @@ class Checked:
         scale: How large it is run.
         seeds: Of every row.
         setting: What all its jobs have in common.
+        told: What the corpora's readers left out or mended, and why.
     """
 
     question: Study | Search
     scale: Scale
     seeds: tuple[int, ...]
     setting: Setting
+    told: tuple[str, ...] = ()
 
 
 def check(options: Options) -> Checked:
@@ -69,9 +77,10 @@ def check(options: Options) -> Checked:
     Raises:
         UserError: All faults of the command, the corpora and the resources together.
     """
+    from trainables.corpora.reading import describe_notes, describe_skips
     from trainables.corpora.registry import open_corpora
 
-    faults, found = Faults("the command"), {}
+    faults, found, reports = Faults("the command"), {}, {}
 
     def attempt(name: str, find: Callable[[], Any]) -> None:
         try:
@@ -80,10 +89,13 @@ def check(options: Options) -> Checked:
             for message in error.messages:
                 faults.add(message)
 
-    attempt("question", lambda: find_search(options.study, options.curve) or load_study(options.study, options.curve))
+    attempt("question", lambda: _question(options))
+    if options.protocol is not None:
+        attempt("protocol", lambda: find_protocol(options.protocol))
     attempt("scale", lambda: find_scale(options.scale))
     if "question" in found:
-        attempt("corpora", lambda: open_corpora(options.corpora, options.results, found["question"].roles()))
+        roles = found["question"].roles()
+        attempt("corpora", lambda: open_corpora(options.corpora, options.results, roles, reports))
         distinct = set(found["question"].kinds(found.get("scale", SCALES["paper"])))
         nodes = [options.machine] if options.address is None else None
         for message in request_faults(options.request, distinct, nodes) + search_faults(options, found["question"]):
@@ -93,7 +105,29 @@ def check(options: Options) -> Checked:
     faults.raise_if_any()
     threads = options.request.cpus_per_worker
     setting = Setting(corpora=found["corpora"], store=options.store_root, code=code_version(), threads=threads)
-    return Checked(found["question"], found["scale"], tuple(range(options.seeds or found["scale"].seeds)), setting)
+    told = tuple(f"{role}: {line}" for role, report in reports.items() for line in describe_skips(report) + describe_notes(report))
+    return Checked(found["question"], found["scale"], tuple(range(options.seeds or found["scale"].seeds)), setting, told)
+
+
+def _question(options: Options) -> Study | Search:
+    found = find_search(options.study, options.curve) or load_study(options.study, options.curve)
+    if options.controls:
+        control_role(found.study(found.paper) if isinstance(found, Search) else found)
+    return found
+
+
+def asked(study: Study, options: Options, setting: Setting) -> Study:
+    """The study with the controls and under the protocol that the command asks for.
+
+    Raises:
+        UserError: A row cannot be put under the protocol.
+    """
+    if options.controls:
+        study = with_controls(study, missing_controls(setting.corpora[control_role(study)]))
+    if options.protocol is not None:
+        study = study.under(find_protocol(options.protocol))
+    name = recorded_name(study.name, controls=options.controls, protocol=options.protocol)
+    return replace(study, table=study.table.model_copy(update={"study": name}))
 
 
 def plan_study(checked: Checked, study: Study, options: Options) -> Plan:
@@ -104,7 +138,7 @@ def plan_study(checked: Checked, study: Study, options: Options) -> Plan:
     """
     store = ArtifactStore(options.store_root)
     try:
-        return make_plan(study, checked.scale, checked.seeds, checked.setting, store, options.redo)
+        return make_plan(asked(study, options, checked.setting), checked.scale, checked.seeds, checked.setting, store, options.redo)
     except OSError as error:
         raise UserError(f"the store {store.uri} cannot be read: {error}") from error
 
@@ -114,6 +148,8 @@ def search_faults(options: Options, question: Study | Search) -> list[str]:
     faults = []
     if isinstance(question, Search) and options.local:
         faults.append(f"--local: {question.name!r} is a search, whose trials need Ray Tune; leave out --local")
+    if isinstance(question, Search) and options.protocol:
+        faults.append(f"--protocol: {question.name!r} is a search, whose held-out speakers are part of it; leave out --protocol")
     if not isinstance(question, Search):
         for name, value in (("--trials", options.trials), ("--search-seed", options.search_seed)):
             if value:

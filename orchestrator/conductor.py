@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from orchestrator.artifacts import ArtifactStore
-from orchestrator.checks import Options, check, plan_study
+from orchestrator.audit import Audit, audit, judge
+from orchestrator.checks import Checked, Options, check, plan_study
 from orchestrator.delivery import Call, deliver_stage, deliver_trial
 from orchestrator.plan import Plan, State, prepare_store
 from orchestrator.progress import SweepDisplay, plan_sentence, plan_table
@@ -31,35 +34,62 @@ def conduct(options: Options, console: Console, dry_run: bool = False) -> int:
         UserError: Anything that the user can mend, before any compute.
     """
     checked = check(options)
+    for line in checked.told:
+        console.print(f"[dim]corpus:[/dim] {escape(line)}", highlight=False, soft_wrap=True)
     study = checked.question
     if isinstance(study, Search):
-        from orchestrator.searching import finish_search, look_at
-
-        search_plan = look_at(checked, options, console)
-        if dry_run:
-            return COMPLETE
-        options.results.mkdir(parents=True, exist_ok=True)
-        with alone(options):
-            found = finish_search(search_plan, options, console)
-            return INTERRUPTED if found is None else _run(plan_study(checked, found, options), options, console)
+        return _conduct_search(checked, options, console, dry_run)
     plan = plan_study(checked, study, options)
     if dry_run:
         _show(plan, console)
+        _audited(plan, options, console)
         return COMPLETE
     options.results.mkdir(parents=True, exist_ok=True)
     with alone(options):
         return _run(plan, options, console)
 
 
+def _conduct_search(checked: Checked, options: Options, console: Console, dry_run: bool) -> int:
+    """Search, then run the sweep of what was found; returns the exit code."""
+    from orchestrator.searching import finish_search, look_at
+
+    plan = look_at(checked, options, console)
+
+    def audited() -> Audit:
+        found = audit(plan.targets, checked.setting.corpora, options.results)
+        judge(found, options.allow_leaks, console)
+        return found
+
+    if dry_run:
+        audited()
+        return COMPLETE
+    options.results.mkdir(parents=True, exist_ok=True)
+    with alone(options):
+        prepare_corpora(checked.setting, console)
+        plan = replace(plan, audit=audited())
+        found = finish_search(plan, options, console)
+        return INTERRUPTED if found is None else _run(plan_study(checked, found, options), options, console)
+
+
 def _show(plan: Plan, console: Console) -> None:
     console.print(plan_table(plan))
     console.print(plan_sentence(plan), highlight=False)
+    console.print(f"Protocol: {plan.protocol}.", highlight=False, markup=False, soft_wrap=True)
+
+
+def _audited(plan: Plan, options: Options, console: Console) -> Plan:
+    """The plan with what the leakage audit found. Raises UserError if there are leaks and they are not allowed."""
+    found = audit((trial.target for trial in plan.trials), plan.setting.corpora, options.results)
+    judge(found, options.allow_leaks, console)
+    return replace(plan, audit=found)
 
 
 def _run(plan: Plan, options: Options, console: Console) -> int:
     """Run whatever the plan lacks and print the table; returns the exit code."""
     _show(plan, console)
     store, started = ArtifactStore(options.store_root), time.monotonic()
+    prepare_corpora(plan.setting, console)
+    plan = _audited(plan, options, console)
     prepare_store(plan, options.redo, store)
     store.sweep_up()
     outcome = "FINISHED"
@@ -85,7 +115,6 @@ def _run_locally(plan: Plan, options: Options, console: Console) -> str:
     def call(method: str, *arguments: Any) -> None:
         getattr(tracker, method)(*arguments)
 
-    prepare_corpora(plan.setting, console)
     tracker.open_sweep(plan.sweep)
     display = SweepDisplay(plan, console, lambda: dict(running), store.is_done)
     with stop_signals(stopping.set), display.shown(options.results / "sweep.log"):

@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
 from orchestrator.artifacts import ArtifactStore
+from orchestrator.audit import Audit
 from orchestrator.execution.setting import Setting
 from orchestrator.records import CorpusRecord, SweepRecord, TrialRecord
 from search_spaces.scale import Scale
@@ -64,7 +65,7 @@ class PlannedTrial:
 
 @dataclass(frozen=True)
 class Plan:
-    """All trials of a sweep and the distinct stages behind them, upstream first."""
+    """All trials of a sweep and the distinct stages behind them, upstream first; ``audit`` is empty until there is one."""
 
     study: Study
     scale: Scale
@@ -72,6 +73,7 @@ class Plan:
     setting: Setting
     trials: tuple[PlannedTrial, ...]
     stages: tuple[PlannedStage, ...]
+    audit: Audit = field(default_factory=Audit)
 
     def in_state(self, state: State) -> list[PlannedStage]:
         """The stages that stand there."""
@@ -82,11 +84,16 @@ class Plan:
         """Stage executions if every trial ran its whole chain by itself."""
         return sum(len(trial.record.stages) for trial in self.trials)
 
+    @property
+    def protocol(self) -> str:
+        """The protocols by name, digest and sentence, with the study's own remarks, for runs and captions."""
+        return self.study.divided_by()
+
     @cached_property
     def sweep(self) -> SweepRecord:
         """What MLflow keeps of the sweep. Its key depends on what is computed, so the same command finds the same runs."""
         fingerprints = [trial.record.fingerprint for trial in self.trials]
-        content = json.dumps([self.study.table.model_dump(mode="json"), self.scale.name, self.study.protocol, fingerprints])
+        content = json.dumps([self.study.table.model_dump(mode="json"), self.scale.name, self.protocol, fingerprints])
         corpora = {
             role: CorpusRecord(name=corpus.name, digest=corpus.digest, twin=corpus.is_twin)
             for role, corpus in sorted(self.setting.corpora.items())
@@ -98,8 +105,10 @@ class Plan:
             seeds=self.seeds,
             scale=self.scale.name,
             corpora=corpora,
-            protocol=self.study.protocol,
+            protocol=self.protocol,
             code=self.setting.code,
+            leaks=self.audit.leaks,
+            stated=self.audit.stated,
         )
 
 

@@ -26,10 +26,28 @@ CURVE_SUFFIX = "_curve"
 """A study's curve is recorded under the study's name with this behind it."""
 
 
-def sweep_command(study: str) -> str:
+_OPTION, _VALUE = "--", "="  # in a recorded name; both are fine in a folder's name, and no study or protocol has them
+
+
+def recorded_name(study: str, curve: bool = False, controls: bool = False, protocol: str | None = None) -> str:
+    """The name under which a sweep is recorded, with its table: the study's, and what the command asked besides.
+
+    Other controls or another protocol are another question, whose table must not take the place of the study's own.
+    """
+    asked = [f"{study}{CURVE_SUFFIX if curve else ''}", *(["controls"] if controls else [])]
+    return _OPTION.join(asked + ([f"protocol{_VALUE}{protocol}"] if protocol else []))
+
+
+def command_words(name: str) -> str:
+    """What a recorded name is called on the command line: 'reclr_lambda --curve --controls --protocol daic-official'."""
+    study, *asked = name.split(_OPTION)
+    curve = ["--curve"] if study.endswith(CURVE_SUFFIX) else []
+    return " ".join([study.removesuffix(CURVE_SUFFIX), *curve, *(f"--{word.replace(_VALUE, ' ')}" for word in asked)])
+
+
+def sweep_command(name: str) -> str:
     """The command whose sweep is recorded under this name."""
-    options = f"{study.removesuffix(CURVE_SUFFIX)} --curve" if study.endswith(CURVE_SUFFIX) else study
-    return f"python -m orchestrator.sweep {options}"
+    return f"python -m orchestrator.sweep {command_words(name)}"
 
 
 class CorpusRecord(Record):
@@ -41,7 +59,13 @@ class CorpusRecord(Record):
 
 
 class SweepRecord(Record):
-    """One run of a study. The same command gives the same ``key``, so that a resumed sweep finds its own runs again."""
+    """One run of a study. The same command gives the same ``key``, so that a resumed sweep finds its own runs again.
+
+    ``study`` is the recorded name (:func:`recorded_name`).
+
+    ``leaks`` and ``stated`` are the leakage audit's findings (:class:`orchestrator.audit.Audit`); with ``leaks`` it went on all the
+    same, because that was allowed.
+    """
 
     study: str
     key: str
@@ -51,10 +75,14 @@ class SweepRecord(Record):
     corpora: dict[str, CorpusRecord]  # by role
     protocol: str
     code: str  # of all stages, as it was when the sweep was planned
+    leaks: tuple[str, ...] = ()
+    stated: tuple[str, ...] = ()
 
 
 class SearchRecord(Record):
-    """A search for the best point of a space. The same command gives the same ``key``."""
+    """A search for the best point of a space. The same command gives the same ``key``; ``leaks`` and ``stated`` are the leakage
+    audit's findings, as a sweep has them.
+    """
 
     study: str
     key: str
@@ -63,6 +91,9 @@ class SearchRecord(Record):
     scale: str
     seeds: tuple[int, ...]
     trials: int
+    protocol: str
+    leaks: tuple[str, ...] = ()
+    stated: tuple[str, ...] = ()
 
 
 class StageRecord(Record):
@@ -127,6 +158,10 @@ class CellStatistics(Record):
         effect_size: Hedges' g of the paired differences over seeds.
         p_superior: P(A>B): share of seeds in which the row is better than the baseline, ties counting half.
         p_equivalence: TOST: p of "further from the published mean than its published standard deviation".
+        control_difference: As ``difference``, from the best control of the table (:mod:`orchestrator.statistics.controls`); of the
+            headline metric alone.
+        control_low: Lower end of its two-level 95 % interval.
+        control_high: Its upper end.
     """
 
     n: int
@@ -144,6 +179,9 @@ class CellStatistics(Record):
     effect_size: float | None = None
     p_superior: float | None = None
     p_equivalence: float | None = None
+    control_difference: float | None = None
+    control_low: float | None = None
+    control_high: float | None = None
 
     def as_metrics(self, metric: str) -> dict[str, float]:
         """As MLflow's cell run has them: ``f1_macro_mean``, ``f1_macro_p_vs_baseline``, ...; what is None is NaN."""

@@ -11,7 +11,7 @@ from rich.markup import escape
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.delivery import deliver_statistics
 from orchestrator.plan import Plan
-from orchestrator.records import Status
+from orchestrator.records import Status, command_words
 from orchestrator.tables.cells import Table, make_table
 from orchestrator.tables.files import table_files, write_files, write_refusal
 from orchestrator.tables.render import Format, render
@@ -57,7 +57,8 @@ def print_table(
         tracker.close_sweep("FAILED")
         write_refusal(folder, error.messages)
         console.print(f"[bold red]no table:[/bold red] {escape(str(error))}", highlight=False)
-        console.print(f"`python -m orchestrator.table {plan.study.name} --partial` shows what there is.", highlight=False)
+        words = command_words(plan.study.name)
+        console.print(f"`python -m orchestrator.table {words} --partial` shows what there is.", highlight=False)
         return False
     if table is None or tracker.problem:
         console.print(f"[bold red]no table:[/bold red] {escape(tracker.problem or '')}.", highlight=False, soft_wrap=True)

@@ -25,6 +25,15 @@ def sweep(
     scale: Annotated[
         str, typer.Option(help="'demo' (a laptop), 'paper' (the published settings), 'smoke' (seconds, learns nothing).")
     ] = "demo",
+    protocol: Annotated[
+        str | None, typer.Option(help="Another protocol than the study's own, e.g. daic-official; speakers-5-fold cross-validates.")
+    ] = None,
+    controls: Annotated[
+        bool,
+        typer.Option(
+            "--controls", help="Of a depression table: rows that listen to a shortcut alone, and a mark at rows no better."
+        ),
+    ] = False,
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Number of seeds; by default 3 at demo scale, 10 at the paper's.")
     ] = None,
@@ -43,6 +52,9 @@ def sweep(
         str | None, typer.Option(help="Ray cluster: 'auto' or host:port; by default one is started on this machine.")
     ] = None,
     local: Annotated[bool, typer.Option("--local", help="Without Ray: one stage after the other in this process.")] = False,
+    allow_leaks: Annotated[
+        bool, typer.Option("--allow-leaks", help="Go on although the leakage audit found leaks; runs and table then say so.")
+    ] = False,
     results: Annotated[Path, typer.Option(help="Folder of twins, results and the MLflow store.")] = Path("results"),
     store: Annotated[
         str | None, typer.Option(help="Where results are stored: a folder or s3://...; by default RESULTS/store.")
@@ -62,6 +74,8 @@ def sweep(
         study=study,
         curve=curve,
         corpora=corpora,
+        protocol=protocol,
+        controls=controls,
         scale=scale,
         seeds=seeds,
         trials=trials,
@@ -70,6 +84,7 @@ def sweep(
         request=ResourceRequest(workers, cpus_per_worker, gpus_per_worker),
         address=address,
         local=local,
+        allow_leaks=allow_leaks,
         results=results,
         store=store,
     )

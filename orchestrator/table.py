@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from orchestrator.command import command_line
-from orchestrator.records import CURVE_SUFFIX
+from orchestrator.records import recorded_name
 from orchestrator.tables.cells import make_table
 from orchestrator.tables.render import Format, render
 from orchestrator.tables.terminal import terminal
@@ -27,6 +27,8 @@ def table(
     study: Annotated[str | None, typer.Argument(help="The study, e.g. reclr_lambda.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Write the tables of all studies, and an index page of them.")] = False,
     curve: Annotated[bool, typer.Option("--curve", help="The study's curve instead of its table.")] = False,
+    controls: Annotated[bool, typer.Option("--controls", help="Of the sweep that was run with --controls.")] = False,
+    protocol: Annotated[str | None, typer.Option(help="Of the sweep that was run with this --protocol.")] = None,
     form: Annotated[Format | None, typer.Option("--format", help="How to write the table.", show_default="terminal")] = None,
     output: Annotated[
         Path | None, typer.Option(help="Write to this file, not the screen; with --all a folder, by default RESULTS/tables.")
@@ -37,14 +39,14 @@ def table(
     results: Annotated[Path, typer.Option(help="Folder of the results; unused if MLFLOW_TRACKING_URI is set.")] = Path("results"),
 ) -> None:
     """Print the table of the last sweep of a study, or write those of all studies."""
-    _check(study, every, curve, form)
+    _check(study, every, curve or controls or protocol is not None, form)
     if every:
         _write_all(results, output or results / "tables", partial)
     else:
-        _show(f"{study}{CURVE_SUFFIX if curve else ''}", form or Format.terminal, output, partial, results)
+        _show(recorded_name(study, curve, controls, protocol), form or Format.terminal, output, partial, results)
 
 
-def _check(study: str | None, every: bool, curve: bool, form: Format | None) -> None:
+def _check(study: str | None, every: bool, asked: bool, form: Format | None) -> None:
     faults = Faults("the command")
     if study is None and not every:
         faults.add(
@@ -52,8 +54,8 @@ def _check(study: str | None, every: bool, curve: bool, form: Format | None) -> 
         )
     if every and study is not None:
         faults.add(f"both the study {study!r} and --all are given; leave out one")
-    if every and curve:
-        faults.add("--all writes the curves too; leave out --curve")
+    if every and asked:
+        faults.add("--all writes every table and curve, whatever was asked; leave out --curve, --controls and --protocol")
     if every and form is not None:
         faults.add("--all writes every format; leave out --format")
     faults.raise_if_any()

@@ -29,10 +29,7 @@ COLUMNS = (
     Column(metric="f1_micro", title="F1 micro", percent=True, higher_is_better=True),
 )
 
-MDD_PROTOCOL = (
-    "70/30 split by speaker, stratified, drawn by seed; one reference model and one pretraining per row, whose own "
-    "variation the intervals do not cover; pretraining hears all speakers, without labels, and centres the references"
-)
+MDD_PROTOCOL = "one reference model and one pretraining per row, whose own variation the intervals do not cover"
 
 
 def simclr(**settings: Any) -> ContrastivePretraining:

@@ -11,8 +11,9 @@ from search_spaces.study import Chain, study
 from search_spaces.table import TableSpec
 from trainables.contrastive_pretraining import ContrastivePretraining
 from trainables.emotion_classifier import EmotionClassifier
+from trainables.protocols.catalogue import SPEAKERS_70_30
 
-task = {"task": "emotion5", "split": "random"}
+task = {"task": "emotion5", "protocol": SPEAKERS_70_30}
 
 
 def tuned(initial: ContrastivePretraining | None) -> Chain:
@@ -44,7 +45,7 @@ STUDY = study(
     ),
     rows=ROWS,
     protocol=(
-        "angry, happy (with excited), sad, frustrated, neutral; 70/30 split by speaker, drawn by seed; the last epoch counts; "
+        "angry, happy (with excited), sad, frustrated, neutral; "
         "one reference model and one pretraining per row, whose own variation the intervals do not cover; pretraining on MDD, "
         f"without labels; {ASSUMED}"
     ),

@@ -11,8 +11,9 @@ from search_spaces.study import Chain, study
 from search_spaces.table import TableSpec
 from trainables.contrastive_pretraining import ContrastivePretraining
 from trainables.emotion_classifier import EmotionClassifier
+from trainables.protocols.catalogue import OWN_SPLITS
 
-task = {"task": "sentiment", "split": "corpus"}
+task = {"task": "sentiment", "protocol": OWN_SPLITS}
 
 
 def tuned(initial: ContrastivePretraining | None) -> Chain:
@@ -44,9 +45,8 @@ STUDY = study(
     ),
     rows=ROWS,
     protocol=(
-        "the corpus' own training, validation and test set (divided by speaker where it names none), score 0 left out; best "
-        "validation epoch; one reference model and one pretraining per row, whose own variation the intervals do not cover; "
-        "pretraining on MDD, without labels, its references from the training set of this same corpus; "
+        "score 0 left out; one reference model and one pretraining per row, whose own variation the "
+        "intervals do not cover; pretraining on MDD, without labels, its references from the training set of this same corpus; "
         f"{ASSUMED}"
     ),
 )

@@ -33,8 +33,8 @@ class Scale:
         """The stage and its whole chain at this scale."""
         replaced = {name: self.apply(above) for name, above in stage.upstream().items()}
         defaults = self.overlay.get(type(stage).__name__, {})
-        chosen = {name: value for name, value in stage if name in stage.model_fields_set}
-        return type(stage)(**{**defaults, **chosen, **replaced})
+        unset = {name: value for name, value in defaults.items() if name not in stage.model_fields_set}
+        return stage.with_upstream(replaced, **unset)
 
 
 # A Cnn10 of an eighth of the channels on spectrograms of half the frame rate: about 10 ms a segment and step on one CPU core.

@@ -6,13 +6,16 @@ import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 
 import search_spaces
 from search_spaces.scale import SCALES, Scale
 from search_spaces.table import Row, TableSpec
+from trainables.cross_validation import CrossValidation
+from trainables.divided import DividedStage
 from trainables.errors import UserError
+from trainables.protocols import Protocol
 from trainables.stage import Stage
 
 Chain = Callable[[int], Stage]
@@ -26,7 +29,7 @@ class Study:
     Attributes:
         table: Rows, columns and published numbers.
         chains: For every row's key, its chain.
-        protocol: How the data are divided and what pretraining may see, in a sentence for captions.
+        protocol: What captions say besides the protocols of the rows: what pretraining may see, which epoch counts.
     """
 
     table: TableSpec
@@ -52,6 +55,35 @@ class Study:
         """The paper and its table."""
         return self.table.source
 
+    def protocols(self) -> dict[str, Protocol]:
+        """The protocol of every row whose last stage has one."""
+        last = {key: divided_stage(chain(0)) for key, chain in self.chains.items()}
+        return {key: stage.protocol for key, stage in last.items() if stage is not None}
+
+    def selects(self) -> bool:
+        """Whether any row's last stage chooses an epoch on a development set; otherwise the last one counts."""
+        last = [divided_stage(chain(0)) for chain in self.chains.values()]
+        exposures = [stage.exposure() for stage in last if stage is not None]
+        return any(exposure is not None and exposure.selected == "dev" for exposure in exposures)
+
+    def divided_by(self) -> str:
+        """The protocols of all rows by name, digest and sentence, which epoch counts, and the study's own remarks."""
+        told = [f"{protocol}: {protocol.sentence}" for protocol in dict.fromkeys(self.protocols().values())]
+        epoch = "the epoch that is best on the development set counts" if self.selects() else "the last epoch counts"
+        return "; ".join([*told, epoch, self.protocol] if told else [self.protocol])
+
+    def under(self, protocol: Protocol) -> Study:
+        """The same study with another protocol in every row; one with folds makes a cross-validation of each.
+
+        A stage that selects, for instance an epoch, does so on the first inner fold of a nested protocol.
+
+        Raises:
+            UserError: A row's last stage is not divided by any protocol, or a stage upstream of it was trained on speakers of the
+                same corpus by one of its own.
+        """
+        chains = {key: _under(protocol, key, chain) for key, chain in self.chains.items()}
+        return replace(self, chains=chains)
+
     def kinds(self, scale: Scale) -> Iterator[Stage]:
         """Every kind of stage that the study runs, at one seed."""
         for chain in self.chains.values():
@@ -60,6 +92,42 @@ class Study:
     def roles(self) -> tuple[str, ...]:
         """The corpus roles that the study needs."""
         return tuple(sorted({role for stage in self.kinds(SCALES["paper"]) for role in stage.roles().values()}))
+
+
+def divided_stage(last: Stage) -> DividedStage | None:
+    """The stage that is divided by a protocol at the end of a chain: the last one, or a cross-validation's first fold."""
+    if isinstance(last, CrossValidation):
+        return last.folds[0]
+    return last if isinstance(last, DividedStage) else None
+
+
+def _under(protocol: Protocol, row: str, chain: Chain) -> Chain:
+    def changed(seed: int) -> Stage:
+        last = chain(seed)
+        stage = divided_stage(last)
+        if stage is None:
+            raise UserError(f"row {row!r} ends with a {type(last).__name__}, which no protocol divides; leave out --protocol")
+        _refuse_trained_upstream(row, stage)
+        if protocol.folds == 1:
+            return stage.with_upstream({}, protocol=protocol)
+        division = {"protocol": protocol, "inner": None}
+        if protocol.inner_folds:
+            nested = division | {"inner": 0}
+            division = nested if stage.with_upstream({}, **nested).exposure().selected == "dev" else division
+        return CrossValidation(folds=tuple(stage.with_upstream({}, fold=n, **division) for n in range(protocol.folds)))
+
+    return changed
+
+
+def _refuse_trained_upstream(row: str, last: DividedStage) -> None:
+    """Another protocol for the last stage alone would test speakers whose labels another stage of the chain has read."""
+    role = last.exposure().features.corpus
+    for stage in last.chain():
+        if stage != last and isinstance(stage, DividedStage) and stage.exposure().features.corpus == role:
+            raise UserError(
+                f"--protocol: the {stage.label} behind row {row!r} is trained on {role} by {stage.protocol.name!r}; under another "
+                "protocol the row would be tested on speakers that it has heard, with their labels: leave out --protocol"
+            )
 
 
 def study(table: TableSpec, rows: list[tuple[Row, Chain]], protocol: str) -> Study:
@@ -71,7 +139,7 @@ def study(table: TableSpec, rows: list[tuple[Row, Chain]], protocol: str) -> Stu
 
 def study_names() -> list[str]:
     """Names of all studies and searches: the modules of this package that define ``STUDY`` or ``SEARCH``."""
-    helpers = {"study", "table", "scale", "search"}
+    helpers = {"study", "table", "scale", "search", "controls"}
     names = (module.name for module in pkgutil.iter_modules(search_spaces.__path__))
     return sorted(name for name in names if name not in helpers and not name.startswith("_"))
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
-
+from trainables.divided import DividedStage
+from trainables.leakage.exposure import Exposure
 from trainables.log_mel_features import LogMelFeatures
 from trainables.numerics import seeded
-from trainables.protocols import Division, ScoredSet, SplitSource
-from trainables.stage import Context, Stage
+from trainables.stage import Context
 from trainables.tasks import TASKS, TaskName
 
 
-class ChanceClassifier(Stage):
+class ChanceClassifier(DividedStage):
     """scikit-learn's DummyClassifier on the same sets: 'uniform' guesses, 'most_frequent' always says the majority class.
 
-    The settings of the division mean what they mean for the classifiers that it stands beside, so that at one seed it trains on
-    and is scored on the same speakers (:class:`~trainables.protocols.Division`).
+    At one seed it trains on and is scored on the same speakers as the classifiers that it stands beside. ``seed`` controls the
+    division (the same as every other row's) and the guesses.
 
     Result: ``predictions.parquet`` (one row per scored unit, probability 1 for the class said), ``metrics.json``
     (``f1_macro, f1_micro, uar``).
@@ -29,23 +28,10 @@ class ChanceClassifier(Stage):
     features: LogMelFeatures
     strategy: Literal["uniform", "most_frequent"]
     task: TaskName = "depression"
-    split: SplitSource = "random"
-    test_fraction: float = Field(default=0.3, gt=0, lt=1)
-    holdout_seed: int | None = None
-    dev_fraction: float = Field(default=0.0, ge=0, lt=1)
-    scored_on: ScoredSet = "test"
-    seed: int = 0
-    """Controls the division (the same as every other row's) and the guesses."""
 
-    @property
-    def division(self) -> Division:
-        """Who trains and who is scored."""
-        return Division(self.seed, self.test_fraction, self.split, self.holdout_seed, self.dev_fraction, self.scored_on)
-
-    @model_validator(mode="after")
-    def _can_be_divided(self) -> ChanceClassifier:
-        _ = self.division
-        return self
+    def exposure(self) -> Exposure:
+        """The classes of the training units."""
+        return Exposure(features=self.features, fitted="training", task=self.task)
 
     def run(self, context: Context) -> None:
         """Score the guesses."""
@@ -55,7 +41,7 @@ class ChanceClassifier(Stage):
         from trainables.metrics import write_predictions
         from trainables.units import read_units
 
-        sets = self.division.of(read_units(context.result(self.features), TASKS[self.task]))
+        sets = self.sets(read_units(context.result(self.features), TASKS[self.task]))
         training, scored = sets["train"].truth, sets[self.scored_on]
         dummy = DummyClassifier(strategy=self.strategy, random_state=seeded(self.seed, "guesses") % 2**32)
         dummy.fit(np.zeros((len(training), 1)), training)

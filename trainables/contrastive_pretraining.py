@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from trainables.errors import UserError
+from trainables.leakage.exposure import Exposure
 from trainables.log_mel_features import LogMelFeatures
 from trainables.segment_embeddings import SegmentEmbeddings
 from trainables.stage import Context, Stage
@@ -166,6 +167,10 @@ class ContrastivePretraining(Stage):
             f"batch_size {self.batch_size} cannot be divided among {num_workers} workers with at least 2 segments each; "
             f"nearest is {choice}"
         )
+
+    def exposure(self) -> Exposure:
+        """The sound of all units, whoever is tested later; their mean reference is subtracted too. No labels."""
+        return Exposure(features=self.features, fitted="all", normalised="all" if self.centred_reference else "nothing")
 
     def run(self, context: Context) -> None:
         """Train and write the query encoder.

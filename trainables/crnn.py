@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from trainables.contrastive_pretraining import ContrastivePretraining
+from trainables.divided import DividedStage
+from trainables.leakage.exposure import Exposure
 from trainables.log_mel_features import LogMelFeatures
 from trainables.numerics import seeded
-from trainables.protocols import Division
-from trainables.stage import Context, Stage
+from trainables.stage import Context
 from trainables.tasks import TASKS, TaskName
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from trainables.units import Units
 
 
-class CrnnClassifier(Stage):
+class CrnnClassifier(DividedStage):
     """The CRNN trained from random or from pretrained weights; scored on unseen speakers.
 
     From the paper: 'We further train the whole CRNN on MDD from scratch ... We also load the Cnn10 with CoCLR-pretrained
@@ -34,6 +35,8 @@ class CrnnClassifier(Stage):
     - Adam 1e-4, batch of 8 sessions, 50 epochs, last epoch (no validation set, as in the session classifier).
     - In training a session gives a random run of at most ``segments_per_session`` consecutive segments, because a whole interview
       of 100 to 300 segments does not fit into memory with its activations; a test session is read whole.
+
+    ``seed`` controls the split, the initialisation, the batch order, the runs of segments and dropout.
 
     Result: ``predictions.parquet`` (one row per test session), ``metrics.json`` (``f1_macro, f1_micro, uar``).
     """
@@ -51,16 +54,17 @@ class CrnnClassifier(Stage):
     epochs: int = Field(default=50, gt=0)
     batch_size: int = Field(default=8, gt=1)
     learning_rate: float = Field(default=1e-4, gt=0)
-    test_fraction: float = Field(default=0.3, gt=0, lt=1)
     precision: Literal["float32", "bfloat16"] = "bfloat16"
-    seed: int = 0
-    """Controls the split, the initialisation, the batch order, the runs of segments and dropout."""
 
     @model_validator(mode="after")
     def _same_architecture(self) -> CrnnClassifier:
         if self.initial is not None and self.initial.width != self.width:
             raise ValueError(f"width is {self.width}, but the initial weights have width {self.initial.width}; make them equal")
         return self
+
+    def exposure(self) -> Exposure:
+        """Training sessions and their labels; the last epoch counts."""
+        return Exposure(features=self.features, fitted="training", task=self.task)
 
     def run(self, context: Context) -> None:
         """Train on the training speakers' sessions and score the test speakers' sessions."""
@@ -75,7 +79,7 @@ class CrnnClassifier(Stage):
         from trainables.units import read_units
 
         shard = FeatureShard(context.result(self.features))
-        sets = Division(self.seed, self.test_fraction).of(read_units(context.result(self.features), TASKS[self.task]))
+        sets = self.sets(read_units(context.result(self.features), TASKS[self.task]))
         training, test = sets["train"], sets["test"]
         torch.manual_seed(seeded(self.seed, "initialisation"))
         encoder = load_encoder(context.result(self.initial)) if self.initial else Cnn10(self.features.mels, self.width)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field, model_validator
 
 from trainables.contrastive_pretraining import ContrastivePretraining
-from trainables.protocols import Division, SplitSource
+from trainables.leakage.exposure import Exposure
+from trainables.protocols import Protocol
 from trainables.stage import Context
-from trainables.tasks import TASKS
+from trainables.tasks import TASKS, TaskName
 from trainables.utterance_training import UtteranceTraining
 
 _FRONT_END = ("segment_seconds", "sample_rate", "window", "hop", "mels", "f_min", "f_max")
@@ -25,8 +26,8 @@ class EmotionClassifier(UtteranceTraining):
     - Optimiser Adam, 1e-4: PANNs' rate for fine-tuning. The same from random weights, so that the rows of a table differ by
       their first weights alone; so is the head's initialisation at one seed.
     - 30 epochs, batch 64: the reference model's.
-    - ``split='random'``: no validation set, so no choice of an epoch: the last one counts. Choosing on the test set would lie.
-    - ``split='corpus'``: the epoch with the best macro F1 on the validation set, as section 2.1 chooses on MOSEI.
+    - Of a protocol with a validation set the epoch with its best macro F1 counts, as section 2.1 chooses on MOSEI; without one
+      there is no choice of an epoch: the last one counts. Choosing on the test set would lie.
     - No speaker is in two sets. The paper splits 'randomly'; of the speakers or of the utterances, it does not say.
 
     ``seed`` controls the split where it is drawn, the initialisation of what is not pretrained, batch order and dropout.
@@ -38,11 +39,9 @@ class EmotionClassifier(UtteranceTraining):
 
     initial: ContrastivePretraining | None = None
     """Where Cnn10's first weights come from; None for random ones (Table 3, 'Random')."""
-    task: Literal["emotion5", "sentiment"]
-    split: SplitSource
+    task: TaskName
+    protocol: Protocol
     learning_rate: float = Field(default=1e-4, gt=0)
-    test_fraction: float = Field(default=0.3, gt=0, lt=1)
-    """Of the speakers, where the split is random."""
 
     @model_validator(mode="after")
     def _initial_weights_fit(self) -> EmotionClassifier:
@@ -56,12 +55,16 @@ class EmotionClassifier(UtteranceTraining):
             raise ValueError(f"the initial weights were trained on other features: {', '.join(other)} differ; use the same")
         return self
 
+    def exposure(self) -> Exposure:
+        """Training utterances and their labels; the best epoch on the development set, if the protocol has one."""
+        return self.learning(self.task)
+
     def run(self, context: Context) -> None:
         """Train on the training utterances and score the test utterances."""
         from trainables.metrics import write_predictions
         from trainables.units import read_units
 
         units = read_units(context.result(self.features), TASKS[self.task])
-        sets = Division(seed=self.seed, test_fraction=self.test_fraction, split=self.split).of(units)
+        sets = self.sets(units)
         model, _ = self.fit(context, sets, context.result(self.initial) if self.initial else None)
-        write_predictions(context.directory, sets["test"], self.probabilities(context, model, sets["test"]))
+        write_predictions(context.directory, sets[self.scored_on], self.probabilities(context, model, sets[self.scored_on]))

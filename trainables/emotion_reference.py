@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import ClassVar
 
-from trainables.protocols import Division
+from trainables.leakage.exposure import Exposure
+from trainables.protocols import Protocol
+from trainables.protocols.catalogue import OWN_SPLITS
 from trainables.stage import Context
 from trainables.tasks import TASKS
 from trainables.utterance_training import UtteranceTraining
@@ -30,6 +32,13 @@ class EmotionReference(UtteranceTraining):
     label: ClassVar[str] = "emotion reference"
     provides_encoder: ClassVar[bool] = True
 
+    protocol: Protocol = OWN_SPLITS
+    """Section 3.1; of a protocol without development set the last epoch would have to be kept, so it needs one that has."""
+
+    def exposure(self) -> Exposure:
+        """Training utterances and their sentiment; the best epoch on the development set."""
+        return self.learning("sentiment")
+
     def run(self, context: Context) -> None:
         """Train, choose the epoch on the validation utterances, score it on the test utterances."""
         from safetensors.torch import save_file
@@ -39,7 +48,7 @@ class EmotionReference(UtteranceTraining):
         from trainables.units import read_units
 
         units = read_units(context.result(self.features), TASKS["sentiment"])
-        sets = Division(seed=self.seed, split="corpus").of(units)
+        sets = self.sets(units)
         model, best = self.fit(context, sets)
         save_encoder(context.directory, model[0])
         save_file(model[1].state_dict(), context.directory / "head.safetensors")

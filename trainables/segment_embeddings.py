@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
+from trainables.leakage.exposure import Exposure
 from trainables.log_mel_features import LogMelFeatures
 from trainables.stage import Context, Stage
 
@@ -35,6 +36,10 @@ class SegmentEmbeddings(Stage):
         if not stage.provides_encoder:
             raise ValueError(f"{type(stage).__name__} does not train an encoder; give one that does, e.g. EmotionReference")
         return stage
+
+    def exposure(self) -> Exposure:
+        """Nothing is learnt: the encoder is fixed, and each segment is embedded by itself."""
+        return Exposure(features=self.features)
 
     def run(self, context: Context) -> None:
         """Embed all segments with dropout off and batch norm fixed."""

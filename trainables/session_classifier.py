@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from trainables.divided import DividedStage
+from trainables.leakage.exposure import Exposure
 from trainables.numerics import seeded
-from trainables.protocols import Division, ScoredSet
 from trainables.segment_embeddings import SegmentEmbeddings
-from trainables.stage import Context, Stage
+from trainables.stage import Context
 from trainables.tasks import TASKS, TaskName
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from trainables.units import Units
 
 
-class SessionClassifier(Stage):
+class SessionClassifier(DividedStage):
     """LSTM over segment embeddings, masked mean over time, linear layer; scored on unseen speakers.
 
     From the paper: 'we use the pretrained Cnn10 to extract segment-level features and input to LSTM', 70 % / 30 % random split,
@@ -29,9 +30,8 @@ class SessionClassifier(Stage):
     - There is no validation set, so there is no choice of an epoch: the last one counts. Choosing on the test set would lie.
     - Embeddings are standardised with the mean and deviation of the training sessions' segments.
 
-    For a search (:class:`~trainables.protocols.Division`): ``holdout_seed`` draws the same test speakers for every seed. With
-    ``scored_on='dev'`` development speakers are scored, and the test speakers' embeddings and labels have no part in the result,
-    but for this: every class must be among them.
+    ``seed`` controls the split where the protocol leaves it to the seed, the initialisation and the batch order: all the variation
+    that the paper's 10 runs have.
 
     Result: ``predictions.parquet`` (one row per scored session), ``metrics.json`` (``f1_macro, f1_micro, uar``).
     """
@@ -45,24 +45,10 @@ class SessionClassifier(Stage):
     epochs: int = Field(default=50, gt=0)
     batch_size: int = Field(default=16, gt=0)
     learning_rate: float = Field(default=1e-3, gt=0)
-    test_fraction: float = Field(default=0.3, gt=0, lt=1)
-    holdout_seed: int | None = None
-    """Draws the test speakers; None leaves them to ``seed``, as in the paper's tables."""
-    dev_fraction: float = Field(default=0.0, ge=0, lt=1)
-    """Of the speakers who are not held out; with ``scored_on='dev'`` alone."""
-    scored_on: ScoredSet = "test"
-    seed: int = 0
-    """Controls the split, the initialisation and the batch order: all the variation that the paper's 10 runs have."""
 
-    @property
-    def division(self) -> Division:
-        """Who trains and who is scored."""
-        return Division(self.seed, self.test_fraction, "random", self.holdout_seed, self.dev_fraction, self.scored_on)
-
-    @model_validator(mode="after")
-    def _can_be_divided(self) -> SessionClassifier:
-        _ = self.division
-        return self
+    def exposure(self) -> Exposure:
+        """Training sessions, their labels and their statistics; the last epoch counts."""
+        return Exposure(features=self.embeddings.features, fitted="training", task=self.task, normalised="training")
 
     def run(self, context: Context) -> None:
         """Train on the training speakers' sessions and score those of the speakers who are scored."""
@@ -75,7 +61,7 @@ class SessionClassifier(Stage):
         from trainables.training import EpochOrder, train
         from trainables.units import read_units
 
-        sets = self.division.of(read_units(context.result(self.embeddings.features), TASKS[self.task]))
+        sets = self.sets(read_units(context.result(self.embeddings.features), TASKS[self.task]))
         training, scored = sets["train"], sets[self.scored_on]
         embeddings = np.load(context.result(self.embeddings) / "embeddings.npy", mmap_mode="r")
         known = np.asarray(embeddings[np.sort(np.concatenate(training.segments))])

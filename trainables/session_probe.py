@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from trainables.protocols import Division
+from trainables.leakage.exposure import Exposure
+from trainables.protocols import Protocol, divide
+from trainables.protocols.catalogue import HELD_OUT_30
 from trainables.segment_embeddings import SegmentEmbeddings
 from trainables.stage import Context, Stage
 from trainables.tasks import TASKS, TaskName
@@ -26,7 +28,7 @@ class SessionProbe(Stage):
     tuned, so that scores differ by the embeddings alone.
 
     The scores are means over several divisions, those of a session classifier with ``scored_on='dev'``, the seeds 0, 1, ... and
-    the same other settings (:class:`~trainables.protocols.Division`): the test speakers have no part in them.
+    the same protocol: the test speakers have no part in them.
 
     Result: ``metrics.json`` (``f1_macro, f1_micro, uar``, means over the divisions).
     """
@@ -36,13 +38,14 @@ class SessionProbe(Stage):
 
     embeddings: SegmentEmbeddings
     task: TaskName = "depression"
-    holdout_seed: int
-    """Draws the test speakers, who are left out."""
-    dev_fraction: float = Field(default=0.3, gt=0, lt=1)
-    """Of the speakers who are not held out."""
-    test_fraction: float = Field(default=0.3, gt=0, lt=1)
+    protocol: Protocol = HELD_OUT_30
+    """One with a holdout seed and a development set; the test speakers are left out."""
     seeds: int = Field(default=3, gt=0)
     """Number of divisions into training and development speakers: 0, 1, ... are their seeds."""
+
+    def exposure(self) -> Exposure:
+        """Training sessions of every division, their labels and their statistics."""
+        return Exposure(features=self.embeddings.features, fitted="training", task=self.task, normalised="training")
 
     def run(self, context: Context) -> None:
         """Fit and score once for each division."""
@@ -55,7 +58,7 @@ class SessionProbe(Stage):
         embeddings = np.load(context.result(self.embeddings) / "embeddings.npy", mmap_mode="r")
         scores = []
         for seed in range(self.seeds):
-            sets = Division(seed, self.test_fraction, "random", self.holdout_seed, self.dev_fraction, "dev").of(units)
+            sets = divide(units, self.protocol, seed, scored_on="dev")
             predicted = _predict(sets["train"], sets["dev"], embeddings)
             scores.append(classification_scores(sets["dev"].truth, predicted))
             context.tick((seed + 1) / self.seeds)

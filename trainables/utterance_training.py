@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from trainables.divided import DividedStage
+from trainables.leakage.exposure import Exposure
 from trainables.log_mel_features import LogMelFeatures
 from trainables.numerics import seeded
-from trainables.stage import Context, Stage
+from trainables.protocols.division import can_score
+from trainables.stage import Context
+from trainables.tasks import TaskName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
     from trainables.units import Units
 
 
-class UtteranceTraining(Stage):
+class UtteranceTraining(DividedStage):
     """Cnn10 and a fully connected layer, trained on the segments of utterances with Adam and cross-entropy.
 
     Each segment bears its utterance's class. An utterance longer than one segment is scored by the mean of its segments'
@@ -36,7 +40,13 @@ class UtteranceTraining(Stage):
     learning_rate: float = Field(default=1e-3, gt=0)
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     """bfloat16 autocast; weights, loss and scores stay in float32."""
-    seed: int = 0
+
+    def learning(self, task: TaskName) -> Exposure:
+        """What :meth:`fit` learns from, whatever the weights that it begins with."""
+        divided = can_score(self.protocol, self.fold, self.inner, "dev") is None
+        # A drawn division has a development set only while that is what is scored; then the held-out units are in no set at all.
+        selects = divided and (self.protocol.scheme != "drawn" or self.scored_on == "dev")
+        return Exposure(features=self.features, fitted="training", task=task, selected="dev" if selects else "nothing")
 
     def fit(
         self, context: Context, sets: Mapping[str, Units], initial: Path | None = None

@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 
 from orchestrator.artifacts import ArtifactStore
+from orchestrator.audit import Audit
 from orchestrator.execution.setting import Setting
 from orchestrator.plan import Redo
 from orchestrator.provenance import stage_code
@@ -20,6 +21,7 @@ from search_spaces.scale import Scale
 from search_spaces.search import Search
 from search_spaces.study import Study
 from trainables.errors import UserError
+from trainables.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class SearchPlan:
         told: The trials that have come to an end.
         unfinished: Those that were begun; they go first.
         opened: Whether and with what the test split was opened.
+        audit: What the leakage audit found; nothing until it was made.
     """
 
     search: Search
@@ -49,6 +52,7 @@ class SearchPlan:
     told: tuple[SearchTrial, ...] = ()
     unfinished: tuple[SearchTrial, ...] = ()
     opened: TestOpened | None = None
+    audit: Audit = field(default_factory=Audit)
 
     @cached_property
     def key(self) -> str:
@@ -98,6 +102,15 @@ class SearchPlan:
         return max(complete, key=lambda trial: (trial.value, -trial.number))
 
     @property
+    def targets(self) -> list[Stage]:
+        """The last stages of the paper's point and of the table that would be made of it, for the leakage audit. Other points
+        differ in settings that decide neither who is heard nor who is scored.
+        """
+        search, study = self.search, self.search.study(self.search.paper)
+        rows = [self.scale.apply(chain(seed)) for seed in self.seeds for chain in study.chains.values()]
+        return [*search.developments(search.paper, self.scale, self.seeds), *rows]
+
+    @property
     def record(self) -> SearchRecord:
         """What MLflow keeps of the search."""
         return SearchRecord(
@@ -108,6 +121,9 @@ class SearchPlan:
             scale=self.scale.name,
             seeds=self.seeds,
             trials=self.trials,
+            protocol=self.search.study(self.search.paper).divided_by(),
+            leaks=self.audit.leaks,
+            stated=self.audit.stated,
         )
 
     def refreshed(self) -> SearchPlan:

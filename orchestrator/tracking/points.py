@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.records import Scalar, SearchRecord, Status
-from orchestrator.tracking.store import Store, equals, now
+from orchestrator.tracking.store import Store, equals, now, sentences
 
 if TYPE_CHECKING:
     from orchestrator.tracking.store import Run
@@ -25,7 +25,7 @@ class PointRuns:
         known = next((run for run in found if run.data.tags["kind"] == "search"), None)
         params = {"scale": search.scale, "seeds": " ".join(map(str, search.seeds))}
         self._run = self._open(known, f"search of {search.study} {search.scale}", params, {"kind": "search"})
-        store.write(self._run, tags={"trials": search.trials})
+        store.write(self._run, tags={"trials": search.trials, **sentences("stated", search.stated)})
 
     def told(
         self, number: int, point: Mapping[str, Scalar], rungs: Mapping[int, float], value: float | None, state: PointState
@@ -50,4 +50,6 @@ class PointRuns:
 
     def _open(self, run: Run | None, name: str, params: Mapping[str, Scalar], tags: Mapping[str, str], position: int = 0) -> str:
         facts = {"sweep": self._search.key, "study": self._search.study, "mlflow.runName": name}
+        facts["protocol"] = self._search.protocol
+        facts |= sentences("leaks", self._search.leaks)
         return self._store.open(self._experiment, run, name, params, {**facts, **tags}, self._opened - position)

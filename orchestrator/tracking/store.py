@@ -178,6 +178,11 @@ def parts(items: Any, size: int) -> list[Any]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
+def sentences(name: str, told: Sequence[str]) -> dict[str, str]:
+    """A tag with what was found, cut to MLflow's length; none if nothing was."""
+    return {name: "; ".join(told)[:TAG_LENGTH]} if told else {}
+
+
 def sqlite_file(uri: str) -> Path | None:
     """The file of a sqlite store."""
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None

@@ -21,6 +21,7 @@ from orchestrator.tracking.store import (
     now,
     reason_of,
     same_numbers,
+    sentences,
     without_password,
 )
 
@@ -252,7 +253,7 @@ class Tracker:
         corpora = {f"corpus.{role}": corpus.digest for role, corpus in sweep.corpora.items()}
         facts = {"study": sweep.study, "scale": sweep.scale, "protocol": sweep.protocol}
         source = {"mlflow.source.name": f"orchestrator.sweep {sweep.study}", "mlflow.source.type": "JOB"}
-        return {"kind": kind, "sweep": sweep.key, **facts, **corpora, **source}
+        return {"kind": kind, "sweep": sweep.key, **facts, **corpora, **source, **sentences("leaks", sweep.leaks)}
 
     def _open_run(
         self, run: Run | None, name: str, params: Mapping[str, Scalar], tags: Mapping[str, str], position: int = 0

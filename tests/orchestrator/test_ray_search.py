@@ -25,11 +25,11 @@ from orchestrator.conductor import COMPLETE, INTERRUPTED, conduct
 from orchestrator.execution.local import LocalExecutor
 from orchestrator.search.history import History
 from orchestrator.searching import look_at
-from search_spaces.reclr_search import HOLDOUT
 from tests.orchestrator.search.toy_search import Driven
 from tests.tiny_corpora import write_tiny_corpora
 from trainables.errors import UserError
-from trainables.protocols import hold_out
+from trainables.protocols.catalogue import HELD_OUT_30
+from trainables.protocols.draws import hold_out
 from trainables.tasks import TASKS
 from trainables.units import read_units
 
@@ -171,7 +171,7 @@ def held_out(results):
     """The test speakers."""
     tables = (file.parent for file in (results / "store/results/LogMelFeatures").glob("*/segments.parquet"))
     (features,) = (folder for folder in tables if "depressed" in pd.read_parquet(folder / "segments.parquet").columns)
-    return set(hold_out(read_units(features, TASKS["depression"]), 0.3, HOLDOUT)["test"].table["speaker"])
+    return set(hold_out(read_units(features, TASKS["depression"]), 0.3, HELD_OUT_30.holdout_seed)["test"].table["speaker"])
 
 
 def test_stopped_and_killed_it_ends_with_every_trial_told_and_none_told_twice(interrupted):

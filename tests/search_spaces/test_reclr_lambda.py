@@ -67,10 +67,10 @@ def test_golden_fingerprints():
 
 
 GOLDEN = {
-    "majority": "ChanceClassifier/strategy=most_frequent,seed=3-6f1218985778",
-    "simclr": "SessionClassifier/seed=3-78c8ad5dce06",
-    "reclr_0.4": "SessionClassifier/seed=3-205805b5127b",
-    "crnn_coclr": "CrnnClassifier/seed=3-eca39f13f204",
+    "majority": "ChanceClassifier/seed=3,strategy=most_frequent-5eb684879bff",
+    "simclr": "SessionClassifier/seed=3-517a6c2ef540",
+    "reclr_0.4": "SessionClassifier/seed=3-496854dd170e",
+    "crnn_coclr": "CrnnClassifier/seed=3-bb528963efd8",
 }
 
 

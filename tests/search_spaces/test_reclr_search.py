@@ -8,12 +8,13 @@ import random
 import pytest
 
 from search_spaces._reclr import coclr
-from search_spaces.reclr_search import DEV, HOLDOUT, PAPER, SEARCH, SPACE
+from search_spaces.reclr_search import PAPER, SEARCH, SPACE
 from search_spaces.scale import SCALES, find_scale
 from search_spaces.search import Real, Search, Whole
 from trainables.chance import ChanceClassifier
 from trainables.contrastive_pretraining import ContrastivePretraining
 from trainables.identity import fingerprint
+from trainables.protocols.catalogue import HELD_OUT_30
 from trainables.session_classifier import SessionClassifier
 from trainables.session_probe import SessionProbe
 
@@ -59,9 +60,9 @@ def test_the_papers_point_is_the_papers_pretraining():
 
 def test_no_stage_of_a_trial_scores_or_reads_the_labels_of_test_speakers():
     scored = [stage for stage in SEARCH.stages(FOUND, find_scale("demo"), (0, 1, 2)) if isinstance(stage, SessionClassifier)]
-    assert [(stage.scored_on, stage.holdout_seed, stage.dev_fraction) for stage in scored] == [("dev", HOLDOUT, DEV)] * 3
+    assert [(stage.scored_on, stage.protocol) for stage in scored] == [("dev", HELD_OUT_30)] * 3
     probes = [stage for stage in SEARCH.stages(FOUND, find_scale("demo"), (0,)) if isinstance(stage, SessionProbe)]
-    assert [(stage.holdout_seed, stage.dev_fraction) for stage in probes] == [(HOLDOUT, DEV)] * 3
+    assert [stage.protocol for stage in probes] == [HELD_OUT_30] * 3
     labelled = {SessionClassifier, SessionProbe, ChanceClassifier}
     assert {type(stage).__name__ for stage in SEARCH.stages(FOUND, find_scale("demo"), (0,)) if type(stage) not in labelled} == {
         "LogMelFeatures", "EmotionReference", "SegmentEmbeddings", "ContrastivePretraining",
@@ -73,8 +74,8 @@ def test_the_table_scores_every_row_on_the_same_held_out_speakers_and_tests_agai
     assert list(study.chains) == ["chance", "majority", "coclr", "paper", "found"]
     assert (study.table.baseline, study.name) == ("paper", SEARCH.name)
     for chain in study.chains.values():
-        assert {(chain(seed).holdout_seed, chain(seed).scored_on, chain(seed).seed) for seed in (0, 1)} == {
-            (HOLDOUT, "test", 0), (HOLDOUT, "test", 1),
+        assert {(chain(seed).protocol, chain(seed).scored_on, chain(seed).seed) for seed in (0, 1)} == {
+            (HELD_OUT_30, "test", 0), (HELD_OUT_30, "test", 1),
         }  # fmt: skip
     assert {name: study.table.rows[-1].params[name] for name in FOUND} == FOUND
 

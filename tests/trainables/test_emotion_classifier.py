@@ -19,7 +19,8 @@ from trainables.metrics import classification_scores
 from trainables.models.cnn10 import ClassificationHead, Cnn10
 from trainables.models.weights import load_encoder, save_encoder
 from trainables.numerics import seeded
-from trainables.protocols import Division
+from trainables.protocols import divide
+from trainables.protocols.catalogue import OWN_SPLITS, SPEAKERS_70_30
 from trainables.stage import StopRequested
 from trainables.tasks import TASKS
 from trainables.training import EpochOrder
@@ -35,7 +36,7 @@ EMOTIONS = ("ang", "exc", "sad", "fru", "neu", "xxx")
 def stage(initial=PRETRAINED, cls=EmotionClassifier, **settings):
     chosen = {"width": 2, "epochs": 2, "batch_size": 16, "learning_rate": 1e-3, "precision": "float32", **settings}
     if cls is EmotionClassifier:
-        chosen = {"initial": initial, "task": "emotion5", "split": "random", **chosen}
+        chosen = {"initial": initial, "task": "emotion5", "protocol": SPEAKERS_70_30, **chosen}
     return cls(features=FEATURES, **chosen)
 
 
@@ -75,7 +76,7 @@ def test_fine_tuning_is_plain_training_from_the_pretrained_weights_and_a_seeded_
     which = stage(seed=3)
     run(which, home, tmp_path / "result")
     features = torch.from_numpy(np.load(home / "features.npy"))
-    sets = Division(3).of(read_units(home, TASKS["emotion5"]))
+    sets = divide(read_units(home, TASKS["emotion5"]), SPEAKERS_70_30, 3)
     rows = torch.from_numpy(np.concatenate(sets["train"].segments))
     labels = torch.tensor([t for t, s in zip(sets["train"].truth, sets["train"].segments, strict=True) for _ in s])
 
@@ -113,7 +114,9 @@ def test_it_learns_the_five_emotions_and_tells_the_three_scores_of_unseen_speake
     assert (table["speaker"].nunique(), len(table)) == (3, 15), "three of ten speakers, five utterances with a class each"
 
 
-@pytest.mark.parametrize("settings", [{"task": "emotion5", "split": "random"}, {"task": "sentiment", "split": "corpus"}])
+@pytest.mark.parametrize(
+    "settings", [{"task": "emotion5", "protocol": SPEAKERS_70_30}, {"task": "sentiment", "protocol": OWN_SPLITS}]
+)
 def test_chance_and_majority_stand_on_the_same_utterances_at_every_seed(tmp_path, home, settings):
     for seed in (0, 1):
         run(stage(None, epochs=1, seed=seed, **settings), home, tmp_path / f"row{seed}")
@@ -126,14 +129,14 @@ def test_chance_and_majority_stand_on_the_same_utterances_at_every_seed(tmp_path
             assert found[["unit", "speaker", "truth"]].equals(expected[["unit", "speaker", "truth"]])
             assert found["predicted"].nunique() == 1 if strategy == "most_frequent" else found["predicted"].nunique() > 1
     drawn = set(predictions(tmp_path / "row0")["unit"]) != set(predictions(tmp_path / "row1")["unit"])
-    assert drawn == (settings["split"] == "random"), "a corpus' own split is no matter of the seed"
+    assert drawn == (settings["protocol"] == SPEAKERS_70_30), "a corpus' own split is no matter of the seed"
 
 
 @pytest.mark.parametrize("cls", [EmotionClassifier, EmotionReference])
 def test_with_a_validation_set_the_best_epoch_counts(tmp_path, home, cls):
     """What is scored is what a training of just so many epochs gives."""
     settings = {"cls": cls, "learning_rate": 0.02}
-    settings |= {"initial": None, "task": "sentiment", "split": "corpus"} if cls is EmotionClassifier else {}
+    settings |= {"initial": None, "task": "sentiment", "protocol": OWN_SPLITS} if cls is EmotionClassifier else {}
     context = run(stage(epochs=8, **settings), home, tmp_path / "long")
     curve = [metrics["dev_f1_macro"] for _, metrics in context.reports]
     best = curve.index(max(curve))
@@ -150,7 +153,7 @@ def test_without_a_validation_set_nothing_is_chosen(tmp_path, home):
 
 @pytest.mark.parametrize(
     "which",
-    [stage(epochs=3), stage(None, epochs=3, task="sentiment", split="corpus"), stage(cls=EmotionReference, epochs=3)],
+    [stage(epochs=3), stage(None, epochs=3, task="sentiment", protocol=OWN_SPLITS), stage(cls=EmotionReference, epochs=3)],
     ids=["random split", "corpus split", "reference"],
 )
 @pytest.mark.parametrize("stop_after", [2, 5])
@@ -171,10 +174,10 @@ def test_the_initial_weights_must_be_of_the_same_width_and_front_end_and_may_be_
         stage(width=4)
     other = LogMelFeatures(corpus="iemocap", unit="utterance", hop=2500, mels=32)
     with pytest.raises(ValidationError, match="other features: hop, mels differ"):
-        EmotionClassifier(features=other, initial=PRETRAINED, task="emotion5", split="random", width=2)
+        EmotionClassifier(features=other, initial=PRETRAINED, task="emotion5", protocol=SPEAKERS_70_30, width=2)
 
 
 def test_the_reference_trains_at_the_rate_for_random_weights_and_fine_tuning_at_a_tenth_of_it():
-    tuned = EmotionClassifier(features=FEATURES, task="emotion5", split="random")
+    tuned = EmotionClassifier(features=FEATURES, task="emotion5", protocol=SPEAKERS_70_30)
     assert (tuned.learning_rate, EmotionReference(features=FEATURES).learning_rate) == (1e-4, 1e-3)
-    assert tuned.test_fraction == 0.3
+    assert tuned.protocol.test_fraction == 0.3

@@ -25,7 +25,9 @@ from trainables.crnn import CrnnClassifier
 from trainables.emotion_reference import EmotionReference
 from trainables.log_mel_features import LogMelFeatures
 from trainables.metrics import classification_scores
-from trainables.protocols import Division, split_by_speaker
+from trainables.protocols import divide
+from trainables.protocols.catalogue import OWN_SPLITS, SPEAKERS_70_30
+from trainables.protocols.draws import split_by_speaker
 from trainables.segment_embeddings import SegmentEmbeddings
 from trainables.session_classifier import SessionClassifier
 from trainables.tasks import TASKS
@@ -156,17 +158,17 @@ def test_every_row_scores_the_same_test_speakers_for_a_seed_and_its_numbers_foll
 
 @pytest.mark.parametrize("row", ["chance", "majority", "random", "simclr"])
 @pytest.mark.parametrize(
-    ("table", "features", "division"),
+    ("table", "features", "protocol"),
     [
-        (reclr_iemocap.STUDY, iemocap, Division(0)),
-        (reclr_mosei.STUDY, mosei, Division(0, split="corpus")),
+        (reclr_iemocap.STUDY, iemocap, SPEAKERS_70_30),
+        (reclr_mosei.STUDY, mosei, OWN_SPLITS),
     ],
     ids=["Table 3", "Table 4"],
 )
-def test_every_row_of_the_emotion_tables_scores_the_same_test_speakers(executor, table, features, division, row):
+def test_every_row_of_the_emotion_tables_scores_the_same_test_speakers(executor, table, features, protocol, row):
     stage = SMOKE.apply(table.chains[row](0))
     predictions = pd.read_parquet(result(executor, stage) / "predictions.parquet")
-    sets = division.of(read_units(result(executor, SMOKE.apply(features)), TASKS[stage.task]))
+    sets = divide(read_units(result(executor, SMOKE.apply(features)), TASKS[stage.task]), protocol, 0)
     assert predictions["unit"].tolist() == sets["test"].table["unit"].tolist()
     assert not set(predictions["speaker"]) & set(sets["train"].table["speaker"])
     assert [name for name in predictions if name[1:].isdigit()] == [
@@ -216,4 +218,4 @@ def test_default_settings_are_the_papers():
     pretraining = STUDY.chains["reclr_0.4"](0).embeddings.encoder
     assert (pretraining.batch_size, pretraining.top_k, pretraining.temperature, pretraining.learning_rate) == (64, 5, 0.1, 0.1)
     assert (pretraining.epochs, pretraining.iterations_per_epoch, pretraining.lambda_) == (200, 2000, 0.4)
-    assert STUDY.chains["simclr"](0).test_fraction == 0.3
+    assert STUDY.chains["simclr"](0).protocol.test_fraction == 0.3

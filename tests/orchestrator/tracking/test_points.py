@@ -9,7 +9,9 @@ from orchestrator.tracking import default_uri
 from orchestrator.tracking.store import Store
 from tests.recorded import SHARED, runs, tracker_of
 
-SEARCH = SearchRecord(study="toy", key="search1", title="Best of toys", source="A Paper", scale="demo", seeds=(0, 1), trials=2)
+SEARCH = SearchRecord(
+    study="toy", key="search1", title="Best of toys", source="A Paper", scale="demo", seeds=(0, 1), trials=2, protocol="p (1)"
+)
 POINT = {"lambda_": 0.3, "top_k": 7}
 
 
@@ -59,3 +61,8 @@ def test_the_opening_of_the_test_split_is_logged_on_the_search(results: Path) ->
     tell_all(results)
     (run,) = runs(results, condition="tags.kind = 'search'")
     assert run.data.tags["test_split_opened"] == "today, after 2 trials"
+
+
+def test_every_run_of_a_search_bears_its_protocol(results: Path) -> None:
+    tell_all(results)
+    assert {run.data.tags["protocol"] for run in runs(results)} == {"p (1)"}
