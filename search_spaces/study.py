@@ -107,7 +107,7 @@ def _under(protocol: Protocol, row: str, chain: Chain) -> Chain:
         stage = divided_stage(last)
         if stage is None:
             raise UserError(f"row {row!r} ends with a {type(last).__name__}, which no protocol divides; leave out --protocol")
-        _refuse_trained_upstream(row, stage)
+        _refuse_trained_upstream(row, stage, protocol)
         if protocol.folds == 1:
             return stage.with_upstream({}, protocol=protocol)
         division = {"protocol": protocol, "inner": None}
@@ -119,11 +119,13 @@ def _under(protocol: Protocol, row: str, chain: Chain) -> Chain:
     return changed
 
 
-def _refuse_trained_upstream(row: str, last: DividedStage) -> None:
+def _refuse_trained_upstream(row: str, last: DividedStage, protocol: Protocol) -> None:
     """Another protocol for the last stage alone would test speakers whose labels another stage of the chain has read."""
     role = last.exposure().features.corpus
     for stage in last.chain():
-        if stage != last and isinstance(stage, DividedStage) and stage.exposure().features.corpus == role:
+        if stage == last or not isinstance(stage, DividedStage) or stage.protocol == protocol:
+            continue
+        if stage.exposure().features.corpus == role:
             raise UserError(
                 f"--protocol: the {stage.label} behind row {row!r} is trained on {role} by {stage.protocol.name!r}; under another "
                 "protocol the row would be tested on speakers that it has heard, with their labels: leave out --protocol"

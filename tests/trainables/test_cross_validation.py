@@ -116,3 +116,4 @@ def test_what_selects_an_epoch_does_so_on_an_inner_fold_and_what_selects_nothing
 def test_another_protocol_is_refused_where_a_stage_upstream_has_learnt_from_the_same_speakers():
     with pytest.raises(UserError, match="the emotion reference behind row 'coclr' is trained on mosei by 'own-splits'"):
         reclr_mosei.STUDY.under(SPEAKERS_5_FOLD).chains["coclr"](0)
+    assert reclr_mosei.STUDY.under(OWN_SPLITS).chains["coclr"](0) == reclr_mosei.STUDY.chains["coclr"](0)
