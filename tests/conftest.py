@@ -1,35 +1,13 @@
-"""What holds for all tests: git is out of sight, and of several processes one has all tests on a Ray cluster.
+"""What holds for all tests.
 
-They say the same whether or not the checkout that they run in has uncommitted files.
+Git is out of sight, so that they say the same whether or not the checkout has uncommitted files. And no test fails for being slow:
+the first example that hypothesis tries pays for the imports.
 """
 
 import os
 
-import pytest
+from hypothesis import settings
 
 os.environ["GIT_DIR"] = os.devnull
-
-
-def _starts_cluster(nodeid):
-    return nodeid.partition("::")[0].rpartition("/")[2].startswith("test_ray_")
-
-
-def pytest_collection_modifyitems(config, items):
-    """Those on a cluster first: they are the longest, and most of their time is waiting."""
-    items.sort(key=lambda item: not _starts_cluster(item.nodeid))
-    unmarked = [item.nodeid for item in items if _starts_cluster(item.nodeid) != bool(item.get_closest_marker("ray"))]
-    if unmarked:
-        raise pytest.UsageError(f"tests on a cluster belong in files test_ray_*.py, and are marked so: {unmarked[:3]}")
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config, log):
-    """As ``--dist loadfile``, but two processes never start a cluster with all CPUs each and wait for each other's work."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class OneCluster(LoadScopeScheduling):
-        def _split_scope(self, nodeid):
-            return "ray" if _starts_cluster(nodeid) else nodeid.partition("::")[0]
-
-    config.option.loadscopereorder = False
-    return OneCluster(config, log)
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")

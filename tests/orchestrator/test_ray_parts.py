@@ -51,9 +51,11 @@ def watched(look):
             look()
     thread = threading.Thread(target=watch)
     thread.start()
-    yield
-    ended.set()
-    thread.join()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 told, seen, a, b, c = {}, set(), notes("a"), notes("b"), notes("c")
 stopped = Letters(notes=str(c), seconds=0.8, parts=8)

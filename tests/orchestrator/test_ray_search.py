@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -63,6 +64,16 @@ def begin(corpora, results):
     process = subprocess.Popen(arguments, text=True, env=environment, bufsize=1, **pipes)
     process.stdin.write("begin\n")
     return process
+
+
+@contextlib.contextmanager
+def ended(process):
+    """The process, which is killed if the test fails meanwhile: leaving it would wait for it, maybe for ever."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def finish(process):
@@ -136,11 +147,11 @@ def interrupted(corpora, tmp_path_factory):
     """A search that was killed, then stopped, then run to its end and its table: its results, what was told and stored at either
     break, and what the last run printed."""
     results, breaks = tmp_path_factory.mktemp("interrupted"), []
-    with begin(corpora, results) as killed:
+    with ended(begin(corpora, results)) as killed:
         wait_for_a_trial(results, killed)
         killed.kill()
     breaks.append((told(results), finished(results)))
-    with begin(corpora, results) as process:
+    with ended(begin(corpora, results)) as process:
         wait_for_a_trial(results, process, len(breaks[0][0]))
         process.send_signal(signal.SIGINT)
         output, code = finish(process)
