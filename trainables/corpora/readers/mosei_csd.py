@@ -14,11 +14,9 @@ Decisions:
 
 from __future__ import annotations
 
-import json
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -27,6 +25,7 @@ import pandas as pd
 from trainables.corpora.manifest import in_order
 from trainables.corpora.readers._files import read_text, visible
 from trainables.corpora.readers.mosei_folds import FOLDS
+from trainables.corpora.readers.mosei_sequence import read_sequence
 from trainables.corpora.reading import Report, listing
 from trainables.errors import UserError
 
@@ -106,19 +105,12 @@ def count_segments(labels: Path) -> dict[str, int]:
 def _read_sequence(path: Path, report: Report) -> dict[str, _Segments] | None:
     """Every video's labels."""
     try:
-        with h5py.File(path, "r") as file:
-            groups = list(file)
-            if len(groups) != 1:
-                raise ValueError(f"one group expected in it, found {groups}")
-            sequence = file[groups[0]]
-            dimensions = _dimensions(sequence.get("metadata", {}))
-            videos = {
-                video: _Segments(np.asarray(entry["features"], dtype=float), np.asarray(entry["intervals"], dtype=float))
-                for video, entry in sequence["data"].items()
-            }
+        named, found = read_sequence(path)
     except _DAMAGED as error:
         report.add(f"{path}: cannot be read as a computational sequence (HDF5) of labels ({error}); copy it again")
         return None
+    dimensions = list(DIMENSIONS) if named is None else named
+    videos = {video: _Segments(*arrays) for video, arrays in found.items()}
     if sorted(dimensions) != sorted(DIMENSIONS):
         report.add(
             f"{path}: its dimensions are {', '.join(dimensions)}; expected {', '.join(DIMENSIONS)}: give the file of all labels"
@@ -134,12 +126,6 @@ def _read_sequence(path: Path, report: Report) -> dict[str, _Segments] | None:
         return None
     order = [dimensions.index(name) for name in DIMENSIONS]
     return {video: _Segments(segments.labels[:, order], segments.times) for video, segments in videos.items()}
-
-
-def _dimensions(metadata: Mapping[str, Any]) -> list[str]:
-    if "dimension names" not in metadata:
-        return list(DIMENSIONS)
-    return [str(name).strip().lower() for name in json.loads(metadata["dimension names"][0])]
 
 
 def _fits(segments: _Segments) -> bool:
