@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,12 @@ from search_spaces.controls import control_role, missing_controls, with_controls
 from search_spaces.scale import SCALES, Scale, find_scale
 from search_spaces.search import Search, find_search
 from search_spaces.study import Study, load_study
+from trainables.corpora.corpus import CorpusSource
 from trainables.errors import Faults, UserError
+from trainables.pretrained import Weights, find_all_weights
 from trainables.protocols import find_protocol
+from trainables.sentence_embeddings import SentenceEmbeddings
+from trainables.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def check(options: Options) -> Checked:
     """Check everything that can be checked without computing.
 
     Raises:
-        UserError: All faults of the command, the corpora and the resources together.
+        UserError: All faults of the command, the corpora, the pretrained weights and the resources together.
     """
     from trainables.corpora.reading import describe_notes, describe_skips
     from trainables.corpora.registry import open_corpora
@@ -97,16 +101,32 @@ def check(options: Options) -> Checked:
         roles = found["question"].roles()
         attempt("corpora", lambda: open_corpora(options.corpora, options.results, roles, reports))
         distinct = set(found["question"].kinds(found.get("scale", SCALES["paper"])))
+        if "scale" in found:  # it decides which weights are read
+            attempt("weights", lambda: find_weights_of(distinct, options.corpora))
+        attempt("transcripts", lambda: check_transcripts(distinct, found.get("corpora", {})))
         nodes = [options.machine] if options.address is None else None
         for message in request_faults(options.request, distinct, nodes) + search_faults(options, found["question"]):
             faults.add(message)
     for message in place_faults(options):
         faults.add(message)
     faults.raise_if_any()
-    threads = options.request.cpus_per_worker
-    setting = Setting(corpora=found["corpora"], store=options.store_root, code=code_version(), threads=threads)
+    setting = Setting(
+        corpora=found["corpora"],
+        weights=found["weights"],
+        store=options.store_root,
+        code=code_version(),
+        threads=options.request.cpus_per_worker,
+    )
     told = tuple(f"{role}: {line}" for role, report in reports.items() for line in describe_skips(report) + describe_notes(report))
-    return Checked(found["question"], found["scale"], tuple(range(options.seeds or found["scale"].seeds)), setting, told)
+    return Checked(
+        found["question"], found["scale"], tuple(range(_seeds(options, found["question"], found["scale"]))), setting, told
+    )
+
+
+def _seeds(options: Options, question: Study | Search, scale: Scale) -> int:
+    """How many seeds: those asked for; at the paper's scale the paper's own number; else the scale's."""
+    papers = question.seeds if isinstance(question, Study) and scale is SCALES["paper"] else None
+    return options.seeds or papers or scale.seeds
 
 
 def _question(options: Options) -> Study | Search:
@@ -141,6 +161,37 @@ def plan_study(checked: Checked, study: Study, options: Options) -> Plan:
         return make_plan(asked(study, options, checked.setting), checked.scale, checked.seeds, checked.setting, store, options.redo)
     except OSError as error:
         raise UserError(f"the store {store.uri} cannot be read: {error}") from error
+
+
+def find_weights_of(stages: Iterable[Stage], corpora: str) -> dict[str, Weights]:
+    """The public pretrained weights that the stages read, by name; they may be downloaded for it.
+
+    Args:
+        stages: At the scale that is run.
+        corpora: 'demo', or the path of a corpora.toml.
+
+    Raises:
+        UserError: All that are missing, or that corpora.toml gives wrongly.
+    """
+    from trainables.corpora.registry import pretrained_directories
+
+    names = {name for stage in stages for name in stage.pretrained().values()}
+    return find_all_weights(names, pretrained_directories(corpora)) if names else {}
+
+
+def check_transcripts(stages: Iterable[Stage], corpora: Mapping[str, CorpusSource]) -> None:
+    """Make sure that stages that read words find some. A twin, which may not be made yet, has them.
+
+    Raises:
+        UserError: Corpora have none: each.
+    """
+    asked = {(stage.corpus, stage.unit): stage for stage in stages if isinstance(stage, SentenceEmbeddings)}
+    faults = Faults("the transcripts")
+    for (role, _), stage in asked.items():
+        source = corpora.get(role)
+        if source is not None and not source.is_twin and (fault := stage.corpus_fault(source)) is not None:
+            faults.add(fault)
+    faults.raise_if_any()
 
 
 def search_faults(options: Options, question: Study | Search) -> list[str]:

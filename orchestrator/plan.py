@@ -17,7 +17,6 @@ from orchestrator.records import CorpusRecord, SweepRecord, TrialRecord
 from search_spaces.scale import Scale
 from search_spaces.study import Study
 from trainables.errors import UserError
-from trainables.identity import identity_of
 from trainables.stage import Stage
 
 
@@ -147,7 +146,7 @@ def prepare_store(plan: Plan, redo: Redo, store: ArtifactStore) -> None:
         count = f"{len(missing)} of {len(plan.stages)}"
         raise UserError(f"{count} results are missing and --redo read-only computes nothing:\n{listing}")
     for stage in plan.in_state(State.done):
-        store.check_identity(stage.fingerprint, identity_of(stage.stage, plan.setting.digests))
+        store.check_identity(stage.fingerprint, plan.setting.identity(stage.stage))
     for stage in plan.stages:
         if redo is Redo.retry:
             store.clear_failure(stage.fingerprint)

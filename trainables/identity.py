@@ -39,16 +39,18 @@ _HASH_DIGITS = (
 _READABLE_LENGTH = 60
 
 
-def identity_of(stage: Stage, digests: Mapping[str, str]) -> dict[str, Any]:
+def identity_of(stage: Stage, digests: Mapping[str, str], known: dict[Stage, str] | None = None) -> dict[str, Any]:
     """What is hashed: a JSON-able, type-tagged account of everything that can change the stage's result.
 
     Args:
         stage: The stage.
-        digests: Digest of the corpus that plays each role.
+        digests: Digest of the corpus that plays each role, and of pretrained weights under :func:`weights_key`.
+        known: Fingerprints with these digests, to look up and to add to: long chains share most of their stages.
     """
     missing = [role for role in stage.roles().values() if role not in digests]
     if missing:
         raise UserError(f"{type(stage).__name__} reads the corpus role {missing[0]!r}, which corpora.toml does not give")
+    pretrained = {field: digests[weights_key(name)] for field, name in sorted(stage.pretrained().items())}
     settings = {name: value for name, value in sorted(stage.settings().items()) if name not in stage.shortcuts}
     upstream = {name: above for name, above in sorted(stage.upstream().items()) if name.split(".")[0] not in stage.shortcuts}
     return {
@@ -56,16 +58,27 @@ def identity_of(stage: Stage, digests: Mapping[str, str]) -> dict[str, Any]:
         "version": type(stage).version,
         "settings": {name: _tagged(value, name) for name, value in settings.items()},
         "corpora": {field: digests[role] for field, role in sorted(stage.roles().items())},
-        "upstream": {field: fingerprint(above, digests) for field, above in upstream.items()},
+        **({"pretrained": pretrained} if pretrained else {}),
+        "upstream": {field: fingerprint(above, digests, known) for field, above in upstream.items()},
     }
 
 
-def fingerprint(stage: Stage, digests: Mapping[str, str]) -> str:
-    """The stage's identity as one string that is also a folder: ``Class/readable-hash``."""
-    canonical = json.dumps(identity_of(stage, digests), sort_keys=True, separators=(",", ":"))
+def weights_key(name: str) -> str:
+    """Under which the digest of pretrained weights stands among the digests; no corpus role has such a name."""
+    return f"weights of {name}"
+
+
+def fingerprint(stage: Stage, digests: Mapping[str, str], known: dict[Stage, str] | None = None) -> str:
+    """The stage's identity as one string that is also a folder: ``Class/readable-hash``. Arguments as of :func:`identity_of`."""
+    if known is not None and stage in known:
+        return known[stage]
+    canonical = json.dumps(identity_of(stage, digests, known), sort_keys=True, separators=(",", ":"))
     tail = hashlib.sha256(canonical.encode()).hexdigest()[:_HASH_DIGITS]
     readable = _readable(stage)
-    return f"{type(stage).__name__}/{readable}-{tail}" if readable else f"{type(stage).__name__}/{tail}"
+    name = f"{type(stage).__name__}/{readable}-{tail}" if readable else f"{type(stage).__name__}/{tail}"
+    if known is not None:
+        known[stage] = name
+    return name
 
 
 def differences(expected: Any, found: Any, path: str = "") -> list[str]:

@@ -34,6 +34,14 @@ CorpusRole = Annotated[str, _Role(), Field(min_length=1)]
 """A corpus role of ``corpora.toml`` ('mdd', 'mosei', ...)."""
 
 
+class _Pretrained:
+    """Marks a field that names public pretrained weights; the digest of their files stands for it in the identity."""
+
+
+PretrainedName = Annotated[str, _Pretrained(), Field(min_length=1)]
+"""Public pretrained weights: a Hugging Face name, or a package that carries them (:mod:`trainables.pretrained`)."""
+
+
 class StopRequested(Exception):
     """Raised inside a stage, after its checkpoint is written, when the sweep is being stopped. Not a failure."""
 
@@ -46,6 +54,9 @@ class PartContext(Protocol):
     """
 
     directory: Path
+
+    def result(self, stage: Stage) -> Path:
+        """Directory of an upstream stage's finished result."""
 
     def corpus(self, role: str) -> CorpusSource:
         """The corpus that plays this role."""
@@ -80,6 +91,13 @@ class Context(Protocol):
 
     def corpus(self, role: str) -> CorpusSource:
         """The corpus that plays this role."""
+
+    def pretrained(self, name: str) -> Path:
+        """Directory with these public weights, as ``transformers`` reads it.
+
+        Raises:
+            UserError: On this machine they are not what the sweep was planned with.
+        """
 
     def report(self, metrics: Mapping[str, float], step: int) -> None:
         """Add one point per metric to the stage's curves. Every rank calls it equally often; rank 0's values count."""
@@ -167,15 +185,22 @@ class Stage(BaseModel):
 
     def roles(self) -> dict[str, str]:
         """The corpus roles this stage itself reads, by field name."""
-        fields = type(self).model_fields
-        return {name: getattr(self, name) for name, info in fields.items() if any(isinstance(m, _Role) for m in info.metadata)}
+        return self._marked(_Role)
+
+    def pretrained(self) -> dict[str, str]:
+        """The public pretrained weights this stage itself reads, by field name."""
+        return self._marked(_Pretrained)
 
     def settings(self) -> dict[str, Any]:
-        """The fields that are neither upstream stages nor corpus roles."""
-        roles = self.roles()
+        """The fields that are neither upstream stages nor corpus roles nor pretrained weights."""
+        named = self.roles().keys() | self.pretrained().keys()
         return {
-            name: value for name, value in self if name not in roles and not isinstance(value, Stage) and not _holds_stages(value)
+            name: value for name, value in self if name not in named and not isinstance(value, Stage) and not _holds_stages(value)
         }
+
+    def _marked(self, mark: type) -> dict[str, str]:
+        fields = type(self).model_fields
+        return {name: getattr(self, name) for name, info in fields.items() if any(isinstance(m, mark) for m in info.metadata)}
 
     def with_upstream(self, replaced: Mapping[str, Stage], **settings: Any) -> Self:
         """The same stage on other upstream stages and with other settings, validated anew.

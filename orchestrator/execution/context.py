@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.provenance import stage_code
 from orchestrator.records import Point
-from trainables.identity import fingerprint, identity_of
 from trainables.stage import Stage, StopRequested
 
 if TYPE_CHECKING:
@@ -55,14 +54,11 @@ class WorkerContext:
 
     def result(self, stage: Stage) -> Path:
         """Directory of an upstream stage's result, after its identity was compared."""
-        name = fingerprint(stage, self._job.setting.digests)
-        path = self._store.path(name)
-        self._store.check_identity(name, identity_of(stage, self._job.setting.digests))
-        return path
+        return result_of(stage, self._job, self._store)
 
     def begun(self, stage: Stage) -> Path | None:
         """Directory of the result to go on from, unless it was computed by other code than this stage is."""
-        name, path = fingerprint(stage, self._job.setting.digests), self.result(stage)
+        name, path = self._job.setting.fingerprint(stage), self.result(stage)
         if self._store.read_json(name, "provenance.json")["code"] != self._code:
             return None
         self.history = [tuple(point) for point in self._store.read_json(name, "history.json")]
@@ -71,6 +67,10 @@ class WorkerContext:
     def corpus(self, role: str) -> CorpusSource:
         """The corpus of this role."""
         return self._job.setting.corpora[role]
+
+    def pretrained(self, name: str) -> Path:
+        """Where this machine has the weights, after they were compared with those of the plan."""
+        return self._job.setting.weights[name].directory()
 
     def report(self, metrics: Mapping[str, float], step: int) -> None:
         """Append to the curves and pass them on (rank 0)."""
@@ -134,6 +134,14 @@ class WorkerContext:
     def parts(self, work: Sequence[Any]) -> Iterator[Path]:
         """What the parts of the work have made, in order."""
         return self._parts.finish(self._job, work, self._look, self.tick)
+
+
+def result_of(stage: Stage, job: StageJob, store: ArtifactStore) -> Path:
+    """Directory of a finished result that the job reads, after its identity was compared."""
+    name = job.setting.fingerprint(stage)
+    path = store.path(name)
+    store.check_identity(name, job.setting.identity(stage))
+    return path
 
 
 def _digest(content: bytes) -> bytes:

@@ -19,7 +19,6 @@ from orchestrator.execution.setting import Setting
 from orchestrator.provenance import code_version, describe_run
 from orchestrator.records import Point
 from trainables.errors import UserError
-from trainables.identity import identity_of
 from trainables.stage import Stage, StopRequested, from_config, to_config
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ def _would_happen_again(error: Exception, world_size: int) -> bool:
 def _write_identity(job: StageJob, stage: Stage, directory: Path, context: WorkerContext, provenance: dict[str, Any]) -> None:
     """Write what was hashed, what rebuilds the stage, where the result comes from, and its curves."""
     files = {
-        "identity.json": identity_of(stage, job.setting.digests),
+        "identity.json": job.setting.identity(stage),
         "config.json": job.config,
         "provenance.json": provenance,
         "history.json": context.history,

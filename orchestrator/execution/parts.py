@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from orchestrator.artifacts import ArtifactStore
+from orchestrator.execution.context import result_of
 from orchestrator.execution.job import StageJob
 from orchestrator.provenance import stage_code
 from trainables.errors import Faults, UserError
-from trainables.stage import StopRequested
+from trainables.stage import Stage, StopRequested
 
 if TYPE_CHECKING:
     from trainables.corpora.corpus import CorpusSource
@@ -124,6 +125,10 @@ class PartWorker:
     def __init__(self, part: Part, directory: Path, show: Callable[[float], object]) -> None:
         self.directory = directory
         self._part, self._show = part, show
+
+    def result(self, stage: Stage) -> Path:
+        """Directory of an upstream stage's result."""
+        return result_of(stage, self._part.job, ArtifactStore(self._part.job.setting.store))
 
     def corpus(self, role: str) -> CorpusSource:
         """The corpus of this role."""

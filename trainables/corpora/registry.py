@@ -18,6 +18,8 @@ settings are those of the role's recipe (:mod:`trainables.corpora.twins.recipe`)
     seed = 7
     planted = false                               # labels say nothing about sound and words
     sessions_per_class = 8
+
+The table ``[pretrained]`` is no role: it gives public weights their directories (:mod:`trainables.pretrained`).
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from trainables.corpora.tables import find_tables, holds_table
 from trainables.errors import Faults, UserError, printable
 
 DEMO = "demo"
+_PRETRAINED = "pretrained"
 _OF_TABLES = ("sre", "mdd")
 """Readers of one corpus that comes as a plain table, whose file name tells nothing: tried in their own role alone."""
 _NOT_DETECTED = (*_OF_TABLES, "generic", "twin")
@@ -104,6 +107,32 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         UserError: No such file, or no TOML.
     """
+    return {role: settings for role, settings in _read(path).items() if role != _PRETRAINED}
+
+
+def pretrained_directories(spec: str) -> dict[str, str]:
+    """Where the user has public weights, by their name: the table ``[pretrained]``, with absolute paths.
+
+    Args:
+        spec: 'demo', or the path of a corpora.toml.
+
+    Raises:
+        UserError: As :func:`read_settings`; or the table does not give folders.
+    """
+    given = {} if spec == DEMO else _read(Path(spec)).get(_PRETRAINED, {})
+    faults = Faults(f"{spec}, [{_PRETRAINED}]")
+    if not isinstance(given, Mapping):
+        faults.add(f'[{_PRETRAINED}] must be a table of lines "NAME" = "DIR", found {given!r}')
+        given = {}
+    for name, folder in given.items():
+        if not isinstance(folder, str) or not folder:
+            faults.add(f'[{_PRETRAINED}] {name}: expected a folder, "NAME" = "DIR" (both in quotes), found {folder!r}')
+    faults.raise_if_any()
+    base = Path(spec).resolve().parent
+    return {name: os.path.abspath(base / os.path.expanduser(folder)) for name, folder in given.items()}
+
+
+def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"--corpora: {path} is no file; give '{DEMO}' or the path of a corpora.toml")
     try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -88,8 +89,7 @@ class Protocol(BaseModel):
     @property
     def digest(self) -> str:
         """Identity of everything that decides the sets; 8 hexadecimal digits."""
-        told = json.dumps(self.model_dump(mode="json", exclude=_WORDS), sort_keys=True)
-        return hashlib.blake2b(told.encode(), digest_size=4).hexdigest()
+        return _digest(tuple((name, value) for name, value in self if name not in _WORDS))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Protocol) and self.digest == other.digest
@@ -99,3 +99,8 @@ class Protocol(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.digest})"
+
+
+@functools.cache  # identities of long chains ask again and again
+def _digest(told: tuple[tuple[str, Any], ...]) -> str:
+    return hashlib.blake2b(json.dumps(dict(told), sort_keys=True).encode(), digest_size=4).hexdigest()
