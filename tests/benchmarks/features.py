@@ -1,8 +1,12 @@
-"""Log-mel features of 5 s segments: ours beside librosa, torchaudio and kaldi-native-fbank, CPU time of one thread.
+"""Features of 5 s segments: ours beside librosa, torchaudio and kaldi-native-fbank, CPU time of one thread.
 
-Once with the sound in memory, and once from disk to disk: recordings are read, cut, transformed and written as one float16 array.
-All have windows of 32 ms every 10 ms and 64 mel bands from 50 to 8000 Hz. librosa, torchaudio's MelSpectrogram and ours compute the
-same, so their difference from librosa in float64 is given; Kaldi's banks are of another shape (HTK's mel scale, natural logarithm).
+Log-mel, once with the sound in memory, and once from disk to disk: recordings are read, cut, transformed and written as one float16
+array. All have windows of 32 ms every 10 ms and 64 mel bands from 50 to 8000 Hz. librosa, torchaudio's MelSpectrogram and ours
+compute the same, so their difference from librosa in float64 is given; Kaldi's banks are of another shape (HTK's mel scale, natural
+logarithm).
+
+Kaldi's filterbank (FBK), 40 bands, windows of 25 ms every 10 ms, a clip at a time, in memory: the difference is from torchaudio in
+float64. And with deltas from disk to disk, each recording being one turn.
 
 python tests/benchmarks/features.py [--speech DIR] [--minutes N] [--rounds N] [--json PATH]     needs the extra 'benchmarks'
 """
@@ -25,12 +29,15 @@ import torchaudio
 from _ratio import Goal, Row, interleaved, one_thread, report, rows
 
 from trainables.corpora.audio import read_audio, read_header
+from trainables.features.filterbank import Filterbank
+from trainables.features.frames import FrameWriter
 from trainables.features.log_mel import LogMel
 from trainables.features.shards import FeatureShard, FeatureWriter
+from trainables.filterbank_features import FilterbankFeatures
 from trainables.log_mel_features import LogMelFeatures
 from trainables.numerics import keep_freed_memory
 
-RATE, SAMPLES, FRAMES, MELS = 16000, 80000, 500, 64
+RATE, SAMPLES, FRAMES, MELS, BANDS = 16000, 80000, 500, 64, 40
 OURS = "ours"
 MOST = 0.05  # dB; reached only in bands some 80 dB below their frame's loudest, where any FFT in float32 rounds
 
@@ -86,15 +93,26 @@ def _by_librosa(clip: np.ndarray) -> np.ndarray:
     return librosa.power_to_db(power, top_db=None).T[:FRAMES]
 
 
-def _kaldi_native(clip: np.ndarray) -> np.ndarray:
+def _kaldi_options() -> kaldi_native_fbank.FbankOptions:
+    """Kaldi's filterbank without dither, a frame every 10 ms of the sound."""
     options = kaldi_native_fbank.FbankOptions()
     options.frame_opts.samp_freq, options.frame_opts.dither, options.frame_opts.snip_edges = RATE, 0.0, False
-    options.frame_opts.frame_length_ms, options.frame_opts.window_type, options.frame_opts.preemph_coeff = 32.0, "hanning", 0.0
-    options.mel_opts.num_bins, options.mel_opts.low_freq, options.mel_opts.high_freq = MELS, 50.0, 8000.0
+    options.mel_opts.num_bins = BANDS
+    return options
+
+
+def _native(clip: np.ndarray, options: kaldi_native_fbank.FbankOptions) -> np.ndarray:
     bank = kaldi_native_fbank.OnlineFbank(options)
     bank.accept_waveform(RATE, clip)
     bank.input_finished()
     return np.stack([bank.get_frame(number) for number in range(FRAMES)])
+
+
+def _kaldi_native(clip: np.ndarray) -> np.ndarray:
+    options = _kaldi_options()
+    options.frame_opts.frame_length_ms, options.frame_opts.window_type, options.frame_opts.preemph_coeff = 32.0, "hanning", 0.0
+    options.mel_opts.num_bins, options.mel_opts.low_freq, options.mel_opts.high_freq = MELS, 50.0, 8000.0
+    return _native(clip, options)
 
 
 def _torchaudio_kaldi(clip: torch.Tensor) -> torch.Tensor:
@@ -125,10 +143,23 @@ def _transforms() -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
     }
 
 
-def _difference(found: Iterator[torch.Tensor], exact: list[torch.Tensor]) -> dict[str, float]:
-    """From librosa in float64, in dB."""
+def _filterbanks() -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
+    """One clip ``[samples]`` to Kaldi's filterbank ``[frames, bands]``; torchaudio first, ours last."""
+    options = _kaldi_options()
+    return {
+        "torchaudio kaldi.fbank": _torchaudio_filterbank,
+        "kaldi-native-fbank": lambda clip: torch.from_numpy(_native(clip.numpy(), options)),
+        OURS: Filterbank(),
+    }
+
+
+def _torchaudio_filterbank(clip: torch.Tensor) -> torch.Tensor:
+    return torchaudio.compliance.kaldi.fbank(clip[None], sample_frequency=RATE, num_mel_bins=BANDS, snip_edges=False)
+
+
+def _difference(found: Iterator[torch.Tensor], exact: list[torch.Tensor], unit: str = "dB") -> dict[str, float]:
     errors = torch.cat([(ours - theirs).abs().flatten() for ours, theirs in zip(found, exact, strict=True)])
-    return {"max dB": float(errors.max()), "mean dB": float(errors.mean())}
+    return {f"max {unit}": float(errors.max()), f"mean {unit}": float(errors.mean())}
 
 
 class Place:
@@ -172,8 +203,37 @@ def _goal(table: list[Row], where: str) -> Goal:
                 ours.ratio >= fastest.ratio)  # fmt: skip
 
 
+def _filterbanks_to_disk(files: list[Path], place: Place) -> dict[str, Callable[[], object]]:
+    """What anyone would write around torchaudio, and the stage's own part."""
+    stage = FilterbankFeatures(corpus="mdd", unit="utterance")
+    turns = [(str(file), 0.0, read_header(file).seconds) for file in files]
+
+    def theirs() -> None:
+        with FrameWriter(place.directory, stage.dimensions, stage.storage) as writer:
+            for file in files:
+                bank = _torchaudio_filterbank(torch.from_numpy(read_audio(file, sample_rate=RATE)))
+                writer.append(torch.cat([bank, torchaudio.functional.compute_deltas(bank.T).T], dim=1))
+
+    return {"torchaudio kaldi.fbank, compute_deltas": theirs, OURS: lambda: stage.run_part(turns, place)}
+
+
+def _compare_filterbanks(sound: list[torch.Tensor], audio: float, rounds: int) -> tuple[list[Row], list[Goal]]:
+    clips = [clip for segments in sound for clip in segments]
+    exact = [_torchaudio_filterbank(clip.double()) for clip in clips]
+    banks = _filterbanks()
+    figures = {name: _difference(map(bank, clips), exact, "nat") for name, bank in banks.items()}
+    timed = {name: lambda run=run: [run(clip).shape for clip in clips] for name, run in banks.items()}
+    table = _table(interleaved(timed, rounds, "cpu"), figures, audio)
+    ours = table[-1]
+    return table, [
+        Goal(f"FBK: at least 1.8 x torchaudio's kaldi.fbank ({ours.ratio:.2f} x)", ours.ratio >= 1.8),
+        Goal("FBK: at most 3e-3 nat from torchaudio in float64", ours.figures["max nat"] <= 3e-3),
+        Goal("FBK: at most 2e-6 nat from it on average", ours.figures["mean nat"] <= 2e-6),
+    ]
+
+
 def main() -> int:
-    """Compare with librosa in float64, time, report."""
+    """Compare with librosa and torchaudio in float64, time, report."""
     options = _options()
     keep_freed_memory()
     one_thread()
@@ -195,15 +255,25 @@ def main() -> int:
         stage.run_part(work, place)
         stored = FeatureShard(folder).gather(torch.arange(len(FeatureShard(folder)))).split([len(clips) for clips in sound])
         disk = _table(seconds, {OURS: _difference(iter(stored), exact)}, audio)
+        banks, bank_goals = _compare_filterbanks(sound, audio, options.rounds)
+        stored_banks = _table(interleaved(_filterbanks_to_disk(files, place), options.rounds, "cpu"), {}, audio)
     goals = [
         Goal(f"at most {MOST} dB from librosa in float64", figures[OURS]["max dB"] <= MOST),
         Goal("at most 1e-5 dB from it on average", figures[OURS]["mean dB"] <= 1e-5),
         Goal(f"as float16 at most 1/32 dB more ({MOST + 1 / 32:.3f} dB)", disk[-1].figures["max dB"] <= MOST + 1 / 32),
-        _goal(memory, "in memory"),
-        _goal(disk, "from disk to disk"),
+        _goal(memory, "log-mel in memory"),
+        _goal(disk, "log-mel from disk to disk"),
+        *bank_goals,
+        _goal(stored_banks, "FBK from disk to disk"),
     ]
-    title = f"log-mel features of {len(files)} recordings, {audio / 60:.0f} min in segments of 5 s"
-    return report(title, {"in memory": memory, "from disk to disk": disk}, goals, options.json)
+    tables = {
+        "log-mel in memory": memory,
+        "log-mel from disk to disk": disk,
+        "FBK in memory": banks,
+        "FBK with deltas from disk to disk": stored_banks,
+    }
+    title = f"features of {len(files)} recordings, {audio / 60:.0f} min in segments of 5 s"
+    return report(title, tables, goals, options.json)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Log-mel spectrograms, masks, and the arrays that hold them."""
+"""Log-mel spectrograms, filterbanks, masks, and the arrays that hold them."""

@@ -6,13 +6,8 @@ import torch
 from torch import Tensor
 
 from trainables.errors import UserError
+from trainables.features.blocks import FRAMES_PER_BLOCK, FrameBlocks, MelBands
 
-# Shorter blocks pay more for planning the FFT, longer ones for memory traffic: these buffers (3 MB at 512 points) stay in a
-# core's cache. Blocks also bound the memory that a long recording takes.
-_FRAMES_PER_BLOCK = 512
-# A mel filter covers few bins: four products, each over its own bins, do a quarter of the dense product's work. More bands
-# are slower again, because narrow products run badly.
-_BANDS = 4
 _FLOOR = 1e-10
 
 
@@ -58,12 +53,12 @@ class LogMel:
         filters = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=f_min, fmax=f_max, norm="slaney")
         self._filters = torch.from_numpy(filters).T.contiguous()  # [bins, mels]
         self._window = torch.hann_window(n_fft, periodic=True)
-        self._bands = _bands(self._filters)
+        self._bands = MelBands(self._filters, bands=4)
+        self._blocks = FrameBlocks(n_fft, hop_length)
         bins = n_fft // 2 + 1
-        self._samples = torch.empty((_FRAMES_PER_BLOCK - 1) * hop_length + n_fft)
-        self._frames = torch.empty(_FRAMES_PER_BLOCK, n_fft)
-        self._squares = torch.empty(_FRAMES_PER_BLOCK, bins, 2)
-        self._power = torch.empty(_FRAMES_PER_BLOCK, bins)
+        self._frames = torch.empty(FRAMES_PER_BLOCK, n_fft)
+        self._squares = torch.empty(FRAMES_PER_BLOCK, bins, 2)
+        self._power = torch.empty(FRAMES_PER_BLOCK, bins)
 
     @torch.no_grad()
     def __call__(self, waveform: Tensor) -> Tensor:
@@ -85,24 +80,9 @@ class LogMel:
         log_mel = torch.empty(len(clips), n_frames, self.n_mels)
         heads, tails = _mirrored_ends(clips, self.n_fft // 2)
         for clip, head, tail, rows in zip(clips, heads, tails, log_mel, strict=True):
-            for first in range(0, n_frames, _FRAMES_PER_BLOCK):
-                block = rows[first : first + _FRAMES_PER_BLOCK]
-                start = first * self.hop_length - self.n_fft // 2
-                stop = start + (len(block) - 1) * self.hop_length + self.n_fft
-                self._write_block(self._samples_between(start, stop, clip, head, tail), block)
+            for frames, samples in self._blocks.of(clip, head, tail, -(self.n_fft // 2), n_frames):
+                self._write_block(samples, rows[frames])
         return log_mel
-
-    def _samples_between(self, start: int, stop: int, clip: Tensor, head: Tensor, tail: Tensor) -> Tensor:
-        """Return samples ``start`` to ``stop``, where ``clip`` begins at 0, ``head`` ends there and ``tail`` follows."""
-        n = len(clip)
-        if start >= 0 and stop <= n:
-            return clip[start:stop]
-        samples = self._samples[: stop - start]
-        before, after = max(0, -start), max(0, stop - n)
-        samples[before : len(samples) - after] = clip[max(0, start) : min(stop, n)]
-        samples[:before] = head[len(head) - before :]
-        samples[len(samples) - after :] = tail[:after]
-        return samples
 
     def _write_block(self, samples: Tensor, rows: Tensor) -> None:
         """Write the log-mel spectrogram of all whole frames of ``samples`` into ``rows`` ``[frames, mels]``."""
@@ -110,8 +90,7 @@ class LogMel:
         frames = torch.mul(samples.unfold(0, self.n_fft, self.hop_length), self._window, out=self._frames[:count])
         squares = torch.square(torch.view_as_real(torch.fft.rfft(frames)), out=self._squares[:count])
         power = torch.add(squares[..., 0], squares[..., 1], out=self._power[:count])
-        for bins, mels, filters in self._bands:
-            torch.mm(power[:, bins], filters, out=rows[:, mels])
+        self._bands.write(power, rows)
         _to_db(rows)
 
     def _batched(self, clips: Tensor) -> Tensor:
@@ -123,19 +102,6 @@ class LogMel:
         # In float64, which no setting of the device (TF32) rounds.
         mel = (power.double() @ self._filters.to(clips.device, torch.float64)).float()
         return _to_db(mel)
-
-
-def _bands(filters: Tensor) -> list[tuple[slice, slice, Tensor]]:
-    """Split ``filters`` ``[bins, mels]`` by mels into bands: (bins that are not all zero, mels, the filters between them)."""
-    bands = []
-    for mels in torch.arange(filters.shape[1]).tensor_split(_BANDS):
-        if len(mels) == 0:
-            continue
-        columns = slice(int(mels[0]), int(mels[-1]) + 1)
-        used = filters[:, columns].any(dim=1).nonzero()
-        rows = slice(int(used.min()), int(used.max()) + 1) if len(used) else slice(0, 1)
-        bands.append((rows, columns, filters[rows, columns].contiguous()))
-    return bands
 
 
 def _mirrored_ends(clips: Tensor, pad: int) -> tuple[Tensor, Tensor]:
