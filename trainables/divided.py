@@ -39,6 +39,12 @@ class DividedStage(Stage):
             raise ValueError(fault)
         return self
 
+    def has_development_set(self) -> bool:
+        """Whether the division has a development set, scored or beside the scored one."""
+        if self.scored_on == "test" and self.protocol.scheme == "drawn":
+            return False  # a drawn division has one only while that is what is scored; else its units are in no set at all
+        return can_score(self.protocol, self.fold, self.inner, "dev") is None
+
     def sets(self, units: Units) -> dict[str, Units]:
         """The sets, by name: 'train', the one that is scored, and 'dev' where there is one to select on.
 

@@ -111,6 +111,53 @@ def train(
     return _state(steps, sums, parts)
 
 
+def train_epochs(
+    context: Context,
+    *,
+    seed: int,
+    epochs: int,
+    steps_per_epoch: int,
+    step: Callable[[int], Mapping[str, torch.Tensor]],
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    validate: Callable[[], Mapping[str, float]] | None,
+) -> BestEpoch | None:
+    """Train a model by :func:`train`; with a development set the epoch with its best macro F1 counts, without one the last.
+
+    Args:
+        context: The stage's context.
+        seed: As :func:`train` has it.
+        epochs: How many.
+        steps_per_epoch: Optimizer steps of each.
+        step: As :func:`train` has it.
+        model: Holds the weights that count afterwards.
+        optimizer: Its optimizer.
+        validate: Scores on the development set, ``f1_macro`` among them, which are reported as ``dev_...``; None without one.
+
+    Returns:
+        The best epoch, if there was a choice.
+    """
+    best = BestEpoch(model) if validate else None
+
+    def offer(epoch: int) -> dict[str, float]:
+        scores = validate()
+        best.offer(scores["f1_macro"], epoch)
+        return {f"dev_{name}": value for name, value in scores.items()}
+
+    train(
+        context,
+        seed=seed,
+        steps=epochs * steps_per_epoch,
+        steps_per_epoch=steps_per_epoch,
+        step=step,
+        parts={"model": model, "optimizer": optimizer} | ({"best": best} if best else {}),
+        after_epoch=offer if best else None,
+    )
+    if best:
+        best.restore()
+    return best
+
+
 def _state(step: int, sums: Mapping[str, torch.Tensor], parts: Mapping[str, Stateful]) -> dict[str, Any]:
     """Everything needed to go on after ``step`` steps."""
     return {"step": step, "sums": dict(sums), "parts": {name: part.state_dict() for name, part in parts.items()}}

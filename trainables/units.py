@@ -84,7 +84,7 @@ def read_units(features: Path, task: Task) -> Units:
     """The units that the task gives a class, from ``segments.parquet`` of a features stage; the others are left out.
 
     Args:
-        features: Result directory of :class:`~trainables.log_mel_features.LogMelFeatures`.
+        features: Result directory of a stage of features, of segments or of turns.
         task: An entry of :data:`trainables.tasks.TASKS`.
 
     Raises:

@@ -10,7 +10,6 @@ from trainables.divided import DividedStage
 from trainables.leakage.exposure import Exposure
 from trainables.log_mel_features import LogMelFeatures
 from trainables.numerics import seeded
-from trainables.protocols.division import can_score
 from trainables.stage import Context
 from trainables.tasks import TaskName
 
@@ -43,10 +42,8 @@ class UtteranceTraining(DividedStage):
 
     def learning(self, task: TaskName) -> Exposure:
         """What :meth:`fit` learns from, whatever the weights that it begins with."""
-        divided = can_score(self.protocol, self.fold, self.inner, "dev") is None
-        # A drawn division has a development set only while that is what is scored; then the held-out units are in no set at all.
-        selects = divided and (self.protocol.scheme != "drawn" or self.scored_on == "dev")
-        return Exposure(features=self.features, fitted="training", task=task, selected="dev" if selects else "nothing")
+        selected = "dev" if self.has_development_set() else "nothing"
+        return Exposure(features=self.features, fitted="training", task=task, selected=selected)
 
     def fit(
         self, context: Context, sets: Mapping[str, Units], initial: Path | None = None
@@ -66,7 +63,7 @@ class UtteranceTraining(DividedStage):
         from trainables.metrics import classification_scores
         from trainables.models.cnn10 import ClassificationHead, Cnn10
         from trainables.models.weights import load_encoder
-        from trainables.training import BestEpoch, train
+        from trainables.training import train_epochs
 
         torch.manual_seed(seeded(self.seed, "initialisation"))
         encoder = load_encoder(initial) if initial else Cnn10(self.features.mels, self.width)
@@ -74,24 +71,21 @@ class UtteranceTraining(DividedStage):
         model = torch.nn.Sequential(encoder, ClassificationHead(encoder.embedding_dim, classes)).to(context.device)
         optimizer = torch.optim.Adam(model.parameters(), lr=self.learning_rate)
         step, steps_per_epoch = self._training_step(context, model, optimizer, sets["train"])
-        dev, best = sets.get("dev"), BestEpoch(model) if "dev" in sets else None
 
-        def validate(epoch: int) -> dict[str, float]:
-            scores = classification_scores(dev.truth, self.probabilities(context, model, dev).argmax(axis=1))
-            best.offer(scores["f1_macro"], epoch)
-            return {f"dev_{name}": value for name, value in scores.items()}
+        def validate() -> dict[str, float]:
+            predicted = self.probabilities(context, model, sets["dev"]).argmax(axis=1)
+            return classification_scores(sets["dev"].truth, predicted, classes)
 
-        train(
+        best = train_epochs(
             context,
             seed=self.seed,
-            steps=self.epochs * steps_per_epoch,
+            epochs=self.epochs,
             steps_per_epoch=steps_per_epoch,
             step=step,
-            parts={"model": model, "optimizer": optimizer} | ({"best": best} if best else {}),
-            after_epoch=validate if best else None,
+            model=model,
+            optimizer=optimizer,
+            validate=validate if "dev" in sets else None,
         )
-        if best:
-            best.restore()
         return model, best
 
     def _training_step(

@@ -59,6 +59,9 @@ LABELS = {
     "stimulus": Column(str, "emotional valence of the material: 'positive', 'neutral' or 'negative'; '' where unknown"),
     "style": Column(str, "'scripted' or 'improvised'; '' where unknown"),
     "prompt": Column(str, "name of the text or material, alike for everybody who was given it; '' where there is none"),
+    "conversation_start": Column(
+        float, "start within the conversation, s, where every turn is a recording of its own; NaN where unknown"
+    ),
 }
 """Label columns; a manifest has those that its corpus has."""
 

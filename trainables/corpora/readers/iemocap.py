@@ -228,4 +228,5 @@ def _row(turn: _Turn, text: str, by_sentence: bool) -> dict[str, Any]:
         "gender": "female" if parts["talker"] == "F" else "male",
         "style": "scripted" if scripted else "improvised",
         "prompt": parts["scenario"].rstrip("ab") if scripted else "",
+        "conversation_start": turn.start,
     }

@@ -35,7 +35,7 @@ def opened(root: Path, home: Path) -> tuple[object, dict]:
 
 def test_a_turn_has_the_documented_columns_with_their_types(tmp_path: Path) -> None:
     table = manifest(write_iemocap(tmp_path))
-    labels = ["emotion", "valence", "activation", "dominance", "gender", "style", "prompt"]
+    labels = ["emotion", "valence", "activation", "dominance", "gender", "style", "prompt", "conversation_start"]
     assert list(table.columns) == [*COLUMNS, *labels]
     for name, column in (COLUMNS | LABELS).items():
         if name in table:
@@ -58,6 +58,7 @@ def test_a_turn_has_the_documented_columns_with_their_types(tmp_path: Path) -> N
             "gender": "male",
             "style": "improvised",
             "prompt": "",
+            "conversation_start": TURN_SECONDS,
         }
     ]
 
