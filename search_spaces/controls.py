@@ -11,7 +11,6 @@ from trainables.corpora.corpus import CorpusSource
 from trainables.cross_validation import CrossValidation
 from trainables.divided import DividedStage
 from trainables.errors import UserError
-from trainables.log_mel_features import LogMelFeatures
 from trainables.session_descriptors import SHORTCUTS, SessionDescriptors
 from trainables.shortcut_classifier import ShortcutClassifier
 from trainables.stage import Stage
@@ -32,11 +31,10 @@ def control_role(study: Study) -> str:
     Raises:
         UserError: It is no table of depression in sessions, or has no baseline whose labels could be shuffled.
     """
-    target = _target(study)
-    roles = {stage.corpus for stage in target.chain() if isinstance(stage, LogMelFeatures) and stage.unit == "session"}
-    if getattr(target, "task", None) != "depression" or len(roles) != 1:
+    exposure = _target(study).exposure()
+    if exposure.task != "depression" or exposure.features.unit != "session":
         raise UserError(f"--controls: {study.name!r} is no table of depression in sessions; leave it out")
-    return roles.pop()
+    return exposure.features.corpus
 
 
 def missing_controls(corpus: CorpusSource) -> dict[str, str]:

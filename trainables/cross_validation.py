@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import ClassVar
 
 from pydantic import Field, model_validator
@@ -22,6 +21,9 @@ class CrossValidation(Stage):
 
     Each fold is a stage of its own, so that folds run side by side, resume one by one and are shared with other studies.
 
+    Development sets have no pooled scores: those of different folds overlap, so a unit would be counted several times, and by
+    models some of which were trained on it.
+
     Result: ``predictions.parquet`` (one row per unit), ``metrics.json``.
     """
 
@@ -37,7 +39,7 @@ class CrossValidation(Stage):
         wanted = list(range(first.protocol.folds))
         if [stage.fold for stage in self.folds] != wanted:
             raise ValueError(f"folds {[stage.fold for stage in self.folds]}: protocol {first.protocol.name!r} has {wanted}")
-        if any(stage.model_copy(update={"fold": 0}) != first.model_copy(update={"fold": 0}) for stage in self.folds):
+        if any(stage.with_upstream({}, fold=0) != first for stage in self.folds):
             raise ValueError("the stages of a cross-validation must be alike but for their fold")
         return self
 
@@ -54,15 +56,14 @@ class CrossValidation(Stage):
         import numpy as np
         import pandas as pd
 
-        from trainables.metrics import classification_scores
+        from trainables.metrics import add_metrics, prediction_scores, write_table
 
         parts = [pd.read_parquet(context.result(stage) / "predictions.parquet") for stage in self.folds]
-        scores = [json.loads((context.result(stage) / "metrics.json").read_text()) for stage in self.folds]
         whole = pd.concat(parts, ignore_index=True)
         repeated = whole.loc[whole["unit"].duplicated(), "unit"]
         if len(repeated):
             raise UserError(f"{len(repeated)} units were scored in several folds, such as {repeated.iloc[0]!r}; expected once each")
-        whole.to_parquet(context.directory / "predictions.parquet", index=False)
-        metrics = classification_scores(whole["truth"].to_numpy(), whole["predicted"].to_numpy())
-        metrics |= {f"{name}_fold_mean": float(np.mean([score[name] for score in scores])) for name in list(metrics)}
-        (context.directory / "metrics.json").write_text(json.dumps(metrics))
+        metrics = write_table(context.directory, whole)
+        # From the predictions and not from metrics.json: a fold that was computed before a metric existed has it all the same.
+        scores = [prediction_scores(part) for part in parts]
+        add_metrics(context.directory, {f"{name}_fold_mean": float(np.mean([score[name] for score in scores])) for name in metrics})

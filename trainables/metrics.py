@@ -1,62 +1,154 @@
-"""Scores of a classifier and the file of predictions from which every score can be recomputed."""
+"""Scores of a classifier and the files of predictions from which every score can be recomputed."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from trainables.errors import UserError
+from trainables.protocols import divide
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
+    from trainables.divided import DividedStage
     from trainables.units import Units
 
+PredictionsName = Literal["predictions", "predictions_dev"]
+"""The file of the scored set, and that of the development set of a stage that is scored on the test set."""
 
-def classification_scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """Macro F1, micro F1 and unweighted average recall, as fractions.
+_PREFIX: dict[PredictionsName, str] = {"predictions": "", "predictions_dev": "dev_"}
+
+
+def classification_scores(truth: np.ndarray, predicted: np.ndarray, classes: int | None = None) -> dict[str, float]:
+    """Macro F1, micro F1, unweighted average recall and, of two classes, F1 of class 1 (``f1_positive``), as fractions.
 
     Micro F1 of single-label predictions equals accuracy. The macro averages are, as in scikit-learn, over the classes that occur
     in truth or prediction; a scored set has all classes that its corpus has (:mod:`trainables.protocols`). A class that is never
-    predicted scores 0.
+    predicted scores 0. The positive class is the depressed one, or positive sentiment (:mod:`trainables.tasks`).
 
     Args:
         truth: Integer labels ``[n]``.
         predicted: Integer labels ``[n]``.
+        classes: Classes of the task; None if the labels show how many there are.
     """
+    import numpy as np
     from sklearn.metrics import f1_score, recall_score
 
-    return {
+    scores = {
         "f1_macro": float(f1_score(truth, predicted, average="macro", zero_division=0)),
         "f1_micro": float(f1_score(truth, predicted, average="micro", zero_division=0)),
         "uar": float(recall_score(truth, predicted, average="macro", zero_division=0)),
     }
+    if (classes or max(np.max(truth), np.max(predicted)) + 1) <= 2:
+        scores["f1_positive"] = float(f1_score(truth, predicted, average="binary", zero_division=0))
+    return scores
 
 
-def write_predictions(directory: Path, units: Units, probabilities: np.ndarray) -> dict[str, float]:
-    """Write ``predictions.parquet`` (unit, speaker, truth, predicted, p0, p1, ...) and ``metrics.json``; return the scores.
+def prediction_scores(table: pd.DataFrame) -> dict[str, float]:
+    """All scores of a file of predictions: the classification's, and ``mae_<name>`` of every attribute (:func:`write_predictions`).
+
+    Args:
+        table: As the file has it, or rows of several such files.
+    """
+    scores = classification_scores(table["truth"].to_numpy(), table["predicted"].to_numpy(), len(probability_columns(table)))
+    for name in _attributes(table):
+        scores[f"mae_{name}"] = float((table[name] - table[f"{name}_predicted"]).abs().mean())
+    return scores
+
+
+def probability_columns(table: pd.DataFrame) -> list[str]:
+    """The columns ``p0 ... p{k-1}`` of a file of predictions, by class."""
+    return sorted((name for name in table if name[:1] == "p" and name[1:].isdigit()), key=lambda name: int(name[1:]))
+
+
+def scored_sets(stage: DividedStage, units: Units) -> dict[PredictionsName, Units]:
+    """The units whose predictions a stage writes, by the name of the file: the scored set, and a development set beside it.
+
+    The classes are the true ones in both, also of a control with ``shuffled_labels``, whose :meth:`DividedStage.sets` has a
+    development set with permuted ones: what is reported of a row must be about the same truth as what is reported beside it.
+
+    Raises:
+        UserError: The corpus does not have what the protocol needs.
+    """
+    sets = divide(units, stage.protocol, stage.seed, fold=stage.fold, inner=stage.inner, scored_on=stage.scored_on)
+    beside = {"predictions_dev": sets["dev"]} if stage.scored_on == "test" and "dev" in sets else {}
+    return {"predictions": sets[stage.scored_on], **beside}
+
+
+def write_predictions(
+    directory: Path,
+    units: Units,
+    probabilities: np.ndarray,
+    extra: Mapping[str, np.ndarray] | None = None,
+    name: PredictionsName = "predictions",
+) -> dict[str, float]:
+    """Write ``<name>.parquet`` (unit, speaker, truth, predicted, p0, p1, ...), add its scores to ``metrics.json``, return them.
 
     Truth and prediction are class indices; ``p0 ... p{k-1}`` are the probabilities of all k classes of the task, whether or not a
-    class occurs.
+    class occurs. A stage that has a development set beside the scored one calls this once for each: its ``metrics.json`` then
+    holds ``f1_macro`` and ``dev_f1_macro``, and so on.
 
     Args:
         directory: The stage's result directory.
-        units: The scored units.
+        units: The scored units, with their true classes.
+        probabilities: ``[n, classes]``.
+        extra: Further columns ``[n]``. A column ``valence`` with another one ``valence_predicted`` is an attribute, in the
+            corpus' own unit; its mean absolute error is the metric ``mae_valence``.
+        name: 'predictions_dev' for the development set, whose scores bear the prefix ``dev_``.
+
+    Raises:
+        UserError: A probability or another prediction is not finite, because the training diverged; or a unit lacks an attribute.
+    """
+    table = units.table[["unit", "speaker"]].reset_index(drop=True).assign(truth=units.truth)
+    return write_table(directory, with_probabilities(table, probabilities).assign(**dict(extra or {})), name)
+
+
+def with_probabilities(table: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
+    """The table with the columns ``predicted``, the most probable class (the lowest of equal ones), and ``p0``, ``p1``, ...
+
+    Args:
+        table: Any columns, ``n`` rows.
         probabilities: ``[n, classes]``.
 
     Raises:
-        UserError: A probability is not finite, because the training diverged.
+        UserError: A probability is not finite.
     """
+    _require_finite(probabilities)
+    columns = {f"p{number}": probabilities[:, number] for number in range(probabilities.shape[1])}
+    return table.assign(predicted=probabilities.argmax(axis=1), **columns)
+
+
+def write_table(directory: Path, table: pd.DataFrame, name: PredictionsName = "predictions") -> dict[str, float]:
+    """Write a whole file of predictions, add its scores to ``metrics.json`` and return them, as :func:`write_predictions` does."""
+    for attribute in _attributes(table):
+        _require_finite(table[f"{attribute}_predicted"].to_numpy())
+        if len(unknown := table.loc[table[attribute].isna(), "unit"]):
+            from trainables.corpora.reading import listing
+
+            raise UserError(f"label {attribute!r} is missing for {listing(unknown)}; fill it in or delete them")
+    table.to_parquet(directory / f"{name}.parquet", index=False)
+    scores = {f"{_PREFIX[name]}{metric}": value for metric, value in prediction_scores(table).items()}
+    add_metrics(directory, scores)
+    return scores
+
+
+def add_metrics(directory: Path, metrics: Mapping[str, float]) -> None:
+    """Add numbers to the ``metrics.json`` of a result that is being written."""
+    file = directory / "metrics.json"
+    known = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps(known | dict(metrics)))
+
+
+def _attributes(table: pd.DataFrame) -> list[str]:
+    return [name for name in table if f"{name}_predicted" in table]
+
+
+def _require_finite(predictions: np.ndarray) -> None:
     import numpy as np
 
-    if not np.isfinite(probabilities).all():
+    if not np.isfinite(predictions).all():
         raise UserError("the trained model's outputs are not finite; lower learning_rate, or set precision='float32'")
-    predicted = probabilities.argmax(axis=1)
-    table = units.table[["unit", "speaker"]].reset_index(drop=True).assign(truth=units.truth, predicted=predicted)
-    for number in range(probabilities.shape[1]):
-        table[f"p{number}"] = probabilities[:, number]
-    table.to_parquet(directory / "predictions.parquet", index=False)
-    scores = classification_scores(units.truth, predicted)
-    (directory / "metrics.json").write_text(json.dumps(scores))
-    return scores

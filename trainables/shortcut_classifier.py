@@ -32,9 +32,11 @@ class ShortcutClassifier(DividedStage):
     standardised mean and deviation of the log-mel spectrum). Where a division lets a speaker be in training and test it is nearly
     always right; where speakers are disjoint it tells how far timbre and microphone alone tell the diagnosis.
 
-    Result: ``predictions.parquet`` (one row per scored session), ``metrics.json`` (``f1_macro, f1_micro, uar``).
+    Result: ``predictions.parquet`` (one row per scored session) and, where there is a development set beside the scored one,
+    ``predictions_dev.parquet``; ``metrics.json`` (:func:`trainables.metrics.write_predictions`).
     """
 
+    version: ClassVar[int] = 2  # 2: predictions of the development set too
     label: ClassVar[str] = "shortcut control"
     accelerated: ClassVar[bool] = False
 
@@ -55,14 +57,15 @@ class ShortcutClassifier(DividedStage):
         """
         import numpy as np
 
-        from trainables.metrics import write_predictions
+        from trainables.metrics import scored_sets, write_predictions
 
-        sets = self.sets(_read(context.result(self.descriptors), TASKS[self.task]))
-        training, scored = sets["train"], sets[self.scored_on]
+        sessions = _read(context.result(self.descriptors), TASKS[self.task])
+        training = self.sets(sessions)["train"]
         model = _model(self.shortcut, training.table).fit(training.table, training.truth)
-        probabilities = np.zeros((len(scored.truth), len(scored.task.classes)))
-        probabilities[:, model.classes_] = model.predict_proba(scored.table)
-        write_predictions(context.directory, scored, probabilities)
+        for name, scored in scored_sets(self, sessions).items():
+            probabilities = np.zeros((len(scored.truth), len(scored.task.classes)))
+            probabilities[:, model.classes_] = model.predict_proba(scored.table)
+            write_predictions(context.directory, scored, probabilities, name=name)
 
 
 def _read(result: Path, task: Task) -> Units:

@@ -16,12 +16,17 @@ from search_spaces.controls import TITLES, control_role, missing_controls, with_
 from search_spaces.reclr_lambda import CURVE
 from search_spaces.search import find_search
 from search_spaces.study import Study, load_study, study, study_names
+from search_spaces.table import Row
+from tests.divided_toys import Sessions, Told
 from tests.tiny_corpora import write_tiny_corpora
 from trainables.corpora.registry import open_corpora
 from trainables.cross_validation import CrossValidation
 from trainables.divided import DividedStage
 from trainables.errors import UserError
+from trainables.fusion import Fusion
+from trainables.nested_selection import NestedSelection
 from trainables.protocols import find_protocol
+from trainables.protocols.catalogue import DAIC_OFFICIAL
 from trainables.shortcut_classifier import ShortcutClassifier
 
 DIVISION = ("protocol", "fold", "inner", "scored_on", "seed")
@@ -62,7 +67,7 @@ def test_a_table_of_something_else_refuses_them():
     others = [each for each in STUDIES if each not in DEPRESSION]
     assert others
     for other in others:
-        with pytest.raises(UserError, match=f"--controls: '{other.name}' is no table of depression in sessions"):
+        with pytest.raises(UserError, match=f"--controls: '{other.name}' (is no table of depression in|has no baseline row)"):
             control_role(other)
 
 
@@ -80,6 +85,34 @@ def test_a_control_is_divided_as_the_baseline_is(plain, seed):
     for name in TITLES:
         assert division(controlled.chains[f"control_{name}"](seed)) == division(baseline)
     assert controlled.chains["control_shuffled"](seed) == baseline.model_copy(update={"shuffled_labels": True})
+
+
+def told(**features: object) -> Told:
+    return Told(features=Sessions(**features), protocol=DAIC_OFFICIAL)
+
+
+@pytest.mark.parametrize(
+    "baseline",
+    [
+        lambda seed, **features: told(**features).with_upstream({}, seed=seed),
+        lambda seed, **features: Fusion(members=(told(**features), told(**features)), rule="weighted", seed=seed),
+        lambda seed, **features: NestedSelection(members=(told(**features), told(**features)), seed=seed),
+    ],
+    ids=["turn features", "fusion", "nested selection"],
+)
+def test_any_features_of_sessions_will_do_and_so_will_predictions_that_are_put_together(baseline):
+    rows = [(Row(key="own", label=("own",)), baseline)]
+    spec = load_study("reclr_lambda").table.model_copy(update={"study": "toy", "row_titles": ("row",), "baseline": "own"})
+    plain = study(spec, rows, "")
+    assert control_role(plain) == "mdd"
+    controlled = with_controls(plain, {})
+    for name in TITLES:
+        assert division(controlled.chains[f"control_{name}"](2)) == division(baseline(2))
+    shuffled = [stage for stage in controlled.chains["control_shuffled"](2).chain() if isinstance(stage, DividedStage)]
+    assert all(stage.shuffled_labels for stage in shuffled), "every member is trained on them, not the last stage alone"
+    utterances = study(spec, [(rows[0][0], lambda seed: baseline(seed, unit="utterance"))], "")
+    with pytest.raises(UserError, match="'toy' is no table of depression in sessions"):
+        control_role(utterances)
 
 
 def test_controls_follow_a_protocol_that_is_asked_for_also_one_with_folds():

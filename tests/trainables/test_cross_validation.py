@@ -61,6 +61,27 @@ def test_every_unit_is_scored_once_and_the_scores_are_those_of_all_predictions_t
     assert metrics["uar_fold_mean"] == pytest.approx(np.mean(each))
 
 
+def test_attributes_and_the_positive_class_are_scored_of_all_folds_together_and_development_sets_are_not(tmp_path):
+    results, errors = {}, []
+    for stage in WHOLE.folds:
+        results[stage] = tmp_path / str(stage.fold)
+        results[stage].mkdir()
+        units, error = [f"s{stage.fold}{number}" for number in range(stage.fold + 1)], 0.5 * stage.fold
+        table = pd.DataFrame({"unit": units, "speaker": units, "truth": 1, "predicted": stage.fold % 2, "p0": 0.5, "p1": 0.5})
+        table = table.assign(valence=3.0, valence_predicted=3.0 - error)
+        errors += [error] * len(units)
+        # There is no metrics.json: a fold's may be older than a metric.
+        for name in ("predictions", "predictions_dev"):
+            table.to_parquet(results[stage] / f"{name}.parquet", index=False)
+    WHOLE.run(FakeContext(tmp_path / "whole", results))
+    metrics = json.loads((tmp_path / "whole" / "metrics.json").read_text())
+    assert metrics["mae_valence"] == pytest.approx(np.mean(errors))
+    assert metrics["mae_valence_fold_mean"] == pytest.approx(1.0)
+    assert metrics["f1_positive"] == pytest.approx(2 * 6 / (2 * 6 + 9)), "6 of 15 are found, and nobody is called positive wrongly"
+    assert not [name for name in metrics if name.startswith("dev_")]
+    assert not (tmp_path / "whole" / "predictions_dev.parquet").exists()
+
+
 def test_a_unit_that_two_folds_have_scored_is_refused(tmp_path):
     results = {FEATURES: write_sessions(tmp_path / "features")}
     WHOLE.folds[0].run(FakeContext(tmp_path / "0", results))

@@ -1,4 +1,6 @@
-"""Scores and the file of predictions."""
+"""Scores and the files of predictions."""
+
+import json
 
 import numpy as np
 import pandas as pd
@@ -6,7 +8,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from trainables.errors import UserError
-from trainables.metrics import classification_scores, write_predictions
+from trainables.metrics import classification_scores, prediction_scores, write_predictions
 from trainables.tasks import TASKS
 from trainables.units import Units
 
@@ -42,3 +44,47 @@ def test_outputs_that_are_not_finite_are_refused_instead_of_scored(tmp_path):
     with pytest.raises(UserError, match="not finite; lower learning_rate"):
         write_predictions(tmp_path, units([[0, 1]]), np.array([[0.5, 0.5], [np.nan, np.nan]]))
     assert not (tmp_path / "predictions.parquet").exists()
+
+
+def test_f1_of_the_positive_class_is_that_of_class_one_and_belongs_to_tasks_of_two_classes():
+    truth, predicted = np.repeat([1, 1, 0, 0], [10, 2, 1, 22]), np.repeat([1, 0, 1, 0], [10, 2, 1, 22])
+    scores = classification_scores(truth, predicted)
+    assert scores["f1_positive"] == pytest.approx(20 / 23), "Climate and Weather's .869: 12 of 35 development sessions depressed"
+    assert scores["f1_positive"] == f1_score(truth, predicted, average="binary")
+    assert classification_scores([0, 0], [0, 0])["f1_positive"] == 0.0, "nobody is positive and nobody is called so"
+    assert "f1_positive" not in classification_scores([0, 1, 2], [0, 1, 1])
+    assert "f1_positive" not in classification_scores([0, 1], [0, 1], classes=5), "of a fold in which two of five classes occur"
+
+
+def test_a_development_set_beside_the_scored_one_has_its_own_file_and_its_scores_stand_beside_the_others(tmp_path):
+    test, dev = units([[0], [1], [1]]), units([[0], [0], [1], [1]])
+    test_scores = write_predictions(tmp_path, test, np.eye(2)[[0, 1, 0]])
+    dev_scores = write_predictions(tmp_path, dev, np.eye(2)[[0, 1, 1, 1]], name="predictions_dev")
+    assert len(pd.read_parquet(tmp_path / "predictions.parquet")) == 3
+    assert len(pd.read_parquet(tmp_path / "predictions_dev.parquet")) == 4
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics == test_scores | dev_scores
+    assert metrics["f1_positive"] == pytest.approx(2 / 3)
+    assert metrics["dev_f1_positive"] == pytest.approx(4 / 5)
+    assert {f"dev_{name}" for name in test_scores} == set(dev_scores)
+
+
+def test_an_attribute_is_scored_by_its_mean_absolute_error_and_can_be_scored_again_from_the_file(tmp_path):
+    extra = {
+        "valence": np.array([1.0, 2.5, 4.0]),
+        "valence_predicted": np.array([1.5, 2.5, 3.0]),
+        "note": np.array(["a", "b", "c"]),
+    }
+    scores = write_predictions(tmp_path, units([[0], [1], [2]], "emotion5"), np.eye(5)[[0, 1, 2]], extra)
+    assert scores["mae_valence"] == pytest.approx(1.5 / 3)
+    assert set(scores) == {"f1_macro", "f1_micro", "uar", "mae_valence"}
+    assert prediction_scores(pd.read_parquet(tmp_path / "predictions.parquet")) == scores
+
+
+def test_an_attribute_that_a_unit_lacks_or_that_is_predicted_as_nothing_is_refused(tmp_path):
+    whole, said = units([[0], [1]]), np.eye(2)
+    with pytest.raises(UserError, match="label 'valence' is missing for 's1u0'"):
+        write_predictions(tmp_path, whole, said, {"valence": np.array([1.0, np.nan]), "valence_predicted": np.ones(2)})
+    with pytest.raises(UserError, match="not finite"):
+        write_predictions(tmp_path, whole, said, {"valence": np.ones(2), "valence_predicted": np.array([1.0, np.inf])})
+    assert not list(tmp_path.iterdir())

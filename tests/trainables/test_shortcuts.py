@@ -22,6 +22,7 @@ from trainables.divided import shuffle_labels
 from trainables.errors import UserError
 from trainables.log_mel_features import LogMelFeatures
 from trainables.protocols import Protocol
+from trainables.protocols.catalogue import DAIC_OFFICIAL
 from trainables.session_descriptors import SHORTCUTS, SessionDescriptors, missing_shortcuts, timing
 from trainables.shortcut_classifier import ShortcutClassifier
 from trainables.tasks import TASKS
@@ -67,6 +68,19 @@ def test_a_control_finds_its_own_shortcut_and_no_other(tmp_path, shortcut):
     found = {planted: score(tmp_path / planted, describe(tmp_path / f"of_{planted}", planted), shortcut) for planted in SHORTCUTS}
     assert found.pop(shortcut) > 0.95
     assert max(found.values()) < 0.8, "12 test sessions: chance is 0.5 give or take 0.15"
+
+
+def test_a_development_set_beside_the_test_set_is_told_too(tmp_path):
+    descriptors = describe(tmp_path / "whole", "gender")
+    splits = [("train", "train", "dev", "test")[number // 2 % 4] for number in range(40)]
+    pd.read_parquet(descriptors / "descriptors.parquet").assign(split=splits).to_parquet(descriptors / "descriptors.parquet")
+    assert score(tmp_path / "both", descriptors, "gender", protocol=DAIC_OFFICIAL) == 1.0
+    assert json.loads((tmp_path / "both" / "metrics.json").read_text())["dev_uar"] == 1.0
+    for name, split in (("predictions", "test"), ("predictions_dev", "dev")):
+        told = pd.read_parquet(tmp_path / "both" / f"{name}.parquet")
+        assert told["unit"].tolist() == [f"s{number:02d}" for number in range(40) if splits[number] == split]
+    score(tmp_path / "dev", descriptors, "gender", protocol=DAIC_OFFICIAL, scored_on="dev")
+    assert not (tmp_path / "dev" / "predictions_dev.parquet").exists()
 
 
 def test_the_probe_of_voices_knows_the_speaker_where_a_division_mixes_them_and_not_where_it_does_not(tmp_path):

@@ -56,7 +56,8 @@ class ChainAudit:
 
         - A stage that does not declare what it learns from, one that selects on the test set, and in a corpus with diagnoses one
           that hears the interviewer beside the subject, are leaks. One that hears the interviewer alone is a control, and stated.
-          So is one that is scored on the development set that it selects on, as a search may have it: the score is too good.
+          So is one that is scored on the development set that it selects on, or fits weights of a fusion on, as a search may have
+          it: the score is too good.
         - Statistics of normalisation from units that are scored are a leak; of a stage that learns from all units without labels
           they are stated with it.
         - A stage upstream that has heard speakers who are scored: without labels it is stated (pretraining on a whole corpus); with
@@ -111,7 +112,7 @@ class ChainAudit:
 
     def _heard_before(self, target: DividedStage, stage: Stage, exposure: Exposure) -> Leak | None:
         mine, theirs = self.corpus_of(stage), self.corpus_of(target)
-        if exposure.fitted == "nothing" or mine is None or theirs is None:
+        if (exposure.fitted, exposure.selected) == ("nothing", "nothing") or mine is None or theirs is None:
             return None
         learnt, scored = self._learnt(stage, exposure, mine), self.bits(target) & BITS[target.scored_on] > 0
         unlabelled = exposure.task is None
@@ -163,8 +164,9 @@ class ChainAudit:
     def _learnt(self, stage: Stage, exposure: Exposure, corpus: AuditedCorpus) -> np.ndarray:
         """Rows that decide what a stage learns, those it selects on included, bool ``[rows]``."""
         if exposure.fitted == "all" or not isinstance(stage, DividedStage):
-            return corpus.subject
-        return self.bits(stage) & (BITS["train"] | BITS.get(exposure.selected, 0)) > 0
+            return corpus.subject & (exposure.fitted != "nothing")
+        fitted = BITS["train"] if exposure.fitted == "training" else 0
+        return self.bits(stage) & (fitted | BITS.get(exposure.selected, 0)) > 0
 
 
 def _named(corpus: AuditedCorpus, by: str, rows: np.ndarray) -> set[str]:

@@ -20,7 +20,7 @@ class Exposure(NamedTuple):
         fitted: Units whose sound decides what it learns.
         task: The task whose labels it reads for those units; None if it reads no label.
         normalised: Units from which statistics are computed that others are normalised by; a unit's own statistics are none.
-        selected: Set on which it chooses an epoch or a setting.
+        selected: Set on which it chooses an epoch, a setting or a candidate, or fits the weights of a fusion.
         talkers: Whose speech it hears.
     """
 

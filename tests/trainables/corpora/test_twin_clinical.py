@@ -7,7 +7,8 @@ from statistics import mean
 
 import pytest
 
-from trainables.corpora.twins.effects import ClinicalEffects, Shift, TaskEffects
+from trainables.corpora.twins.clinical_effects import ClinicalEffects
+from trainables.corpora.twins.effects import Shift, TaskEffects
 from trainables.corpora.twins.interview_prompts import PROBES
 from trainables.corpora.twins.recipe import RECIPES, DaicWozRecipe, SreRecipe
 from trainables.corpora.twins.script import write_script
@@ -45,8 +46,8 @@ def test_who_scores_10_or_more_is_depressed_and_some_scores_are_next_to_the_thre
 @pytest.mark.parametrize(
     ("recipe", "sizes", "depressed"),
     [
-        (DaicWozRecipe(), {"train": 25, "dev": 8, "test": 11}, {"train": 8, "dev": 3, "test": 4}),
-        (DaicWozRecipe(participants=8), {"train": 5, "dev": 1, "test": 2}, {"train": 2, "dev": 1, "test": 1}),
+        (DaicWozRecipe(), {"train": 44, "dev": 22, "test": 22}, {"train": 15, "dev": 7, "test": 7}),
+        (DaicWozRecipe(participants=8), {"train": 4, "dev": 2, "test": 2}, {"train": 1, "dev": 1, "test": 1}),
         (
             DaicWozRecipe(participants=8, split_shares=(1.0, 0.0)),
             {"train": 6, "dev": 1, "test": 1},
@@ -93,9 +94,9 @@ def test_interviews_have_the_traps_of_the_real_ones(interviews: list[Recording])
     assert min(sum(turn.talker == "subject" for turn in recording.turns) for recording in interviews) <= 3
 
 
-def test_depression_changes_a_voice_more_the_higher_the_score() -> None:
-    only = Shift(volume=-10.0)
-    quiet = ClinicalEffects.nothing().model_copy(update={"depression": only, "speaker_scatter": Shift(), "turn_scatter": Shift()})
+def test_where_depression_acts_directly_it_changes_a_voice_more_the_higher_the_score() -> None:
+    still = {"activation": Shift(), "speaker_scatter": Shift(), "turn_scatter": Shift()}
+    quiet = ClinicalEffects.nothing().model_copy(update={"direct": True, "depression": Shift(volume=-10.0), **still})
     for recording in write_script(DaicWozRecipe(effects=quiet)):
         who = subject(recording)
         expected = -10.0 * float(who.labels["phq8"]) / 15 if who.labels["depressed"] else 0.0
@@ -158,6 +159,7 @@ def stripped(script: list[Recording]) -> list[list[Turn]]:
 def test_with_nothing_planted_a_diagnosis_changes_neither_words_nor_voices(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, recipe in (
         ("clinical_interviews", DaicWozRecipe(effects=ClinicalEffects.nothing())),
+        ("clinical_interviews", DaicWozRecipe(effects=ClinicalEffects(weather=False, probes=False))),
         ("spoken_tasks", SreRecipe(effects=TaskEffects.nothing())),
     ):
         script = write_script(recipe)

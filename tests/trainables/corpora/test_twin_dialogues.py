@@ -115,11 +115,11 @@ def test_no_voice_is_in_two_twins_save_that_the_spoken_tasks_borrow_the_intervie
 
 def test_two_people_of_one_twin_never_have_the_same_voice() -> None:
     for role, recipe in RECIPES.items():
-        people: dict[tuple[str, str], set[Voice]] = defaultdict(set)
+        people: dict[tuple[str, str, float], set[Voice]] = defaultdict(set)
         speakers = set()
         for recording in write_script(recipe):
             for turn in recording.turns:
-                people[turn.voice.accent, turn.voice.variant].add(turn.voice)
+                people[turn.voice.accent, turn.voice.variant, turn.voice.tract].add(turn.voice)
                 speakers.add("unknown" if turn.speaker.startswith("unknown-") else turn.speaker)
         assert all(len(same) == 1 for same in people.values()), role
         assert len(speakers) <= len(people), role

@@ -11,9 +11,19 @@ from scipy.stats import chi2_contingency, kruskal
 
 from trainables.corpora.corpus import CorpusSource
 from trainables.corpora.registry import open_corpora
+from trainables.corpora.twins.clinical_effects import ClinicalEffects
 from trainables.corpora.twins.effects import Effects, EmotionEffects, Shift
 from trainables.corpora.twins.interviews import write_interview
-from trainables.corpora.twins.recipe import RECIPES, AnyRecipe, IemocapRecipe, MddRecipe, MoseiRecipe, Synthesiser, twin_digest
+from trainables.corpora.twins.recipe import (
+    RECIPES,
+    AnyRecipe,
+    DaicWozRecipe,
+    IemocapRecipe,
+    MddRecipe,
+    MoseiRecipe,
+    Synthesiser,
+    twin_digest,
+)
 from trainables.corpora.twins.script import write_script
 from trainables.corpora.twins.sentences import SLOTS
 from trainables.corpora.twins.turns import Turn
@@ -32,7 +42,7 @@ def opened(tmp_path: Path, text: str, role: str) -> CorpusSource:
         ("mdd", "f78328f183f38280", "c26f912428147209", "fb321c5d18652bea"),
         ("mosei", "1fcce8f420fe6162", "a456633fb3e1974b", "2fa92b05c020241a"),
         ("iemocap", "6520343e912029f4", "a39f5fe9984e4bb2", "e18f86154d793e23"),
-        ("daic_woz", "6e368244f0885c7b", "51d1f0b04bca1b98", "f916de0a39848687"),
+        ("daic_woz", "e726c892195eefbc", "9a7b0a01d22aa78f", "5acaab5262c2c065"),
         ("sre", "5cced435f68d535b", "51fa5cb716141158", "8306cba009da0302"),
         ("msp_podcast", "7572083ee4dbbf20", "94d69dd671c23a70", "72a7879acbe47a55"),
         ("casia", "bdbd237783ed9817", "274806132a0009d9", "0d2f848341b943ed"),
@@ -66,6 +76,33 @@ def test_every_setting_is_part_of_the_identity(tmp_path: Path) -> None:
     sources = [opened(tmp_path, f'[iemocap]\nreader = "twin"\n{line}\n', "iemocap") for line in lines]
     for distinct in ([source.digest for source in sources], [source.root for source in sources], [s.name for s in sources]):
         assert len(set(distinct)) == len(lines)
+
+
+@pytest.mark.parametrize(
+    ("lines", "effects", "told"),
+    [
+        ("weather = false", ClinicalEffects(weather=False), "weather=false"),
+        ("direct = true\nprobes = false", ClinicalEffects(direct=True, probes=False), "direct=true,probes=false"),
+        ("weather = true", ClinicalEffects(), ""),
+        ("planted = false\nweather = false", ClinicalEffects.nothing(), "planted=false"),
+    ],
+)
+def test_a_twins_effects_have_switches_of_their_own(tmp_path: Path, lines: str, effects: ClinicalEffects, told: str) -> None:
+    source = opened(tmp_path, f'[daic_woz]\nreader = "twin"\n{lines}\n', "daic_woz")
+    assert DaicWozRecipe.model_validate(source.options["recipe"]) == DaicWozRecipe(effects=effects)
+    assert source.name == ("twin-daic_woz" + (f"({told})" if told else ""))
+
+
+def test_a_switch_that_cannot_be_is_told(tmp_path: Path) -> None:
+    text = '[daic_woz]\nreader = "twin"\nplanted = false\nweather = true\ndirect = 0\n[mosei]\nreader = "twin"\nweather = false\n'
+    (tmp_path / "corpora.toml").write_text(text)
+    with pytest.raises(UserError) as caught:
+        open_corpora(str(tmp_path / "corpora.toml"), tmp_path, ["daic_woz", "mosei"])
+    assert list(caught.value.messages) == [
+        "daic_woz: direct should be true or false; found 0",
+        "daic_woz: planted = false plants nothing, so weather = true cannot be: delete one of the two",
+        "mosei: unknown key 'weather'; known are seed, speakers, utterances, split_shares, planted",
+    ]
 
 
 def test_all_faults_of_a_recipe_are_told_at_once_as_sentences(tmp_path: Path) -> None:

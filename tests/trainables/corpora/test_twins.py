@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ from trainables.corpora.twins.effects import Effects, Shift
 from trainables.corpora.twins.reader import twin_source
 from trainables.corpora.twins.recipe import RECIPES, MddRecipe, MoseiRecipe, Synthesiser, twin_digest
 from trainables.corpora.twins.script import write_script
-from trainables.corpora.twins.voices import Voice
+from trainables.corpora.twins.voices import Voice, cast_voices
 from trainables.errors import UserError
 
 FORMANT = Synthesiser(name="formant", version="1")
@@ -190,6 +191,44 @@ def test_formant_speech_follows_the_style_it_is_given() -> None:
     assert np.sqrt(np.mean(said(Shift(volume=-6.0)) ** 2) / np.mean(plain**2)) == pytest.approx(10 ** (-6 / 20), rel=0.01)
     assert fundamental(said(Shift(pitch=6.0, range=-9.0))) == pytest.approx(110 * 2**0.5, rel=0.05)
     assert fundamental(said(Shift(range=-9.0))) == pytest.approx(110, rel=0.05)
+
+
+@both_synthesisers
+def test_a_shorter_vocal_tract_raises_the_formants_and_changes_neither_pitch_nor_pace(synthesiser: Synthesiser) -> None:
+    """In a process of its own, because espeak-ng forks."""
+    code = (
+        "import sys; from trainables.corpora.twins.speech import speak; from trainables.corpora.twins.voices import Voice;"
+        "from trainables.corpora.twins.effects import Shift; from trainables.corpora.twins.recipe import Synthesiser;"
+        "voice = Voice(accent='gmw/en', variant='m1', gender='male', pitch=0.0, rate=0.0, tract=float(sys.argv[1]));"
+        "synthesiser = Synthesiser.model_validate_json(sys.argv[2]);"
+        "wave = speak('All along our narrow lane.', voice, Shift(range=-9.0), 1, synthesiser);"
+        "sys.stdout.buffer.write(wave.tobytes())"
+    )
+
+    def said(tract: float) -> np.ndarray:
+        command = [sys.executable, "-c", code, str(tract), synthesiser.model_dump_json()]
+        return np.frombuffer(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout, dtype="<i2") / 32768
+
+    usual, shorter = said(0.0), said(2.0)
+    assert len(shorter) == pytest.approx(len(usual), rel=0.05)
+    assert fundamental(shorter) == pytest.approx(fundamental(usual), rel=0.05)
+    assert 1.03 < centroid(shorter) / centroid(usual) < 1.25  # 2 semitones are a factor of 1.12
+
+
+def centroid(wave: np.ndarray) -> float:
+    """Mean frequency of the spectrum's magnitude up to 4 kHz, Hz."""
+    magnitude, hertz = np.abs(np.fft.rfft(wave)), np.fft.rfftfreq(len(wave), 1 / 16000)
+    return float(np.average(hertz[hertz < 4000], weights=magnitude[hertz < 4000]))
+
+
+def test_participants_who_share_a_voice_have_vocal_tracts_of_different_lengths() -> None:
+    people: dict[tuple[str, str], list[Voice]] = {}
+    for voice in cast_voices(88, "participants", random.Random(0)):
+        people.setdefault((voice.accent, voice.variant), []).append(voice)
+    assert {len(shared) for shared in people.values()} == {2}
+    assert all(abs(one.tract - other.tract) > 1.5 for one, other in people.values())
+    with pytest.raises(IndexError):
+        cast_voices(90, "participants", random.Random(0))
 
 
 def fundamental(wave: np.ndarray) -> float:
