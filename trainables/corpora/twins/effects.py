@@ -16,7 +16,7 @@ chance and well below perfect (test_twins_learnable holds it there).
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import BaseModel, Field
 
@@ -64,6 +64,9 @@ class VoiceEffects(BaseModel, frozen=True, extra="forbid"):
         speaker_scatter: Standard deviation of a speaker's own shift, all classes alike.
         turn_scatter: Standard deviation of a turn's own shift.
     """
+
+    switches: ClassVar[tuple[str, ...]] = ()
+    """Fields that corpora.toml may set."""
 
     valence: Shift = Shift(rate=0.16, pitch=2.4, range=0.5, volume=4.0, gap=-0.9)
     labelled: bool = Field(default=True, exclude_if=bool)
@@ -121,29 +124,6 @@ class EmotionEffects(VoiceEffects, frozen=True):
     def nothing(cls) -> Self:
         """Nothing planted: no category changes the voice, and labels are drawn apart from the words; the scatter stays."""
         return cls(valence=Shift(), activation=Shift(), labelled=False)
-
-
-class ClinicalEffects(Effects, frozen=True):
-    """Everything planted in the screening interviews: as in the interviews, and the interviewer gives something away as well.
-
-    That is the trap of DAIC-WOZ (Burdisso et al., arXiv 2404.14463): whoever seems depressed is asked about it, so that a model
-    of the interviewer's prompts alone finds the diagnosis.
-
-    Attributes:
-        depression: Shift of every turn of a depressed subject of a PHQ-8 score of 15; it grows with the score. Larger than in the
-            interviews, because these are shorter and fewer.
-        depressed_probes: Probability that a prompt is about depression, if the subject is depressed.
-        healthy_probes: The same for a healthy subject.
-    """
-
-    depression: Shift = Shift(rate=-0.1, pitch=-0.8, range=-0.3, volume=-2.0, gap=1.2)
-    depressed_probes: float = 0.35
-    healthy_probes: float = 0.1
-
-    @classmethod
-    def nothing(cls) -> Self:
-        """Nothing planted: both classes alike, the mean of the two, the interviewer's prompts too; the scatter stays."""
-        return super().nothing().model_copy(update={"depressed_probes": 0.2, "healthy_probes": 0.2})
 
 
 class Reaction(BaseModel, frozen=True, extra="forbid"):

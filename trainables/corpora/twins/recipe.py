@@ -15,11 +15,12 @@ from trainables.corpora.twins import (
     passages,
     podcast_sentences,
     sentences,
+    small_talk,
     task_texts,
 )
+from trainables.corpora.twins.clinical_effects import ClinicalEffects
 from trainables.corpora.twins.effects import (
     ActedEffects,
-    ClinicalEffects,
     Effects,
     EmotionEffects,
     PodcastEffects,
@@ -27,8 +28,8 @@ from trainables.corpora.twins.effects import (
     TaskEffects,
 )
 
-_REVISIONS = {"iemocap": 1}
-"""Of a kind of recipe whose manifest says more than it did: iemocap's style and prompt."""
+_REVISIONS = {"iemocap": 1, "daic_woz": 1}
+"""Of a kind of recipe that is followed otherwise than it was: iemocap's manifest has style and prompt, daic_woz has weather."""
 
 RECIPE_VERSION = 1
 """Raise it when the code that follows a recipe makes other sound from the same settings."""
@@ -123,8 +124,9 @@ class DaicWozRecipe(BaseModel, frozen=True, extra="forbid"):
 
     Attributes:
         seed: Controls everything drawn.
-        participants: Number of subjects; there are 44 voices.
-        split_shares: Shares of the participants in train and dev, 107 and 35 of DAIC-WOZ's 189; the rest is test.
+        participants: Number of subjects; there are 88 voices.
+        split_shares: Shares of the participants in train and dev; the rest is test. DAIC-WOZ has 107 and 35 of 189; so small a
+            twin holds out a larger share, because a dozen participants could not rank anything.
         depressed_share: Share of depressed participants in each split, about the real corpus'; each split has one at least.
         subject_seconds: Smallest and largest planned amount of a participant's speech, s.
         short_seconds: Planned amount of the one participant who hardly speaks, s.
@@ -133,10 +135,10 @@ class DaicWozRecipe(BaseModel, frozen=True, extra="forbid"):
 
     kind: Literal["daic_woz"] = "daic_woz"
     seed: int = 0
-    participants: int = Field(44, ge=8, le=44)
-    split_shares: Annotated[tuple[_Share, _Share], AfterValidator(_shares)] = (0.57, 0.18)
+    participants: int = Field(88, ge=8, le=88)
+    split_shares: Annotated[tuple[_Share, _Share], AfterValidator(_shares)] = (0.5, 0.25)
     depressed_share: float = Field(0.33, gt=0, lt=1)
-    subject_seconds: _SecondsRange = (8.0, 22.0)
+    subject_seconds: _SecondsRange = (24.0, 44.0)
     short_seconds: _Seconds = 4.0
     effects: ClinicalEffects = ClinicalEffects()
 
@@ -230,7 +232,7 @@ _TEXTS = {
     "mdd": (sentences,),
     "mosei": (sentences,),
     "iemocap": (sentences, emotional_sentences),
-    "daic_woz": (sentences, interview_prompts),
+    "daic_woz": (sentences, emotional_sentences, small_talk, interview_prompts),
     "sre": (sentences, task_texts),
     "msp_podcast": (sentences, emotional_sentences, podcast_sentences),
     "casia": (mandarin_sentences,),

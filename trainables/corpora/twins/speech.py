@@ -49,6 +49,9 @@ def speak(text: str, voice: Voice, style: Shift, seed: int, synthesiser: Synthes
     import numpy as np
 
     rate, semitones, spread = math.exp(voice.rate + style.rate), voice.pitch + style.pitch, math.exp(style.range)
+    # Played faster, formants and pitch rise alike; rate and pitch are set so that they end where they should.
+    faster = 2 ** (voice.tract / 12)
+    rate, semitones = rate / faster, semitones - voice.tract
     if synthesiser.name == "espeak-ng":
         sound = espeak.synthesise(
             text,
@@ -63,11 +66,11 @@ def speak(text: str, voice: Voice, style: Shift, seed: int, synthesiser: Synthes
     else:
         identity = f"{voice.accent}+{voice.variant}"
         sound = formant.synthesise(text, identity, voice.gender, rate, semitones, spread, 0.01 * (1 + style.gap), seed)
-    wave = _resampled(sound, espeak.SAMPLE_RATE if synthesiser.name == "espeak-ng" else formant.SAMPLE_RATE)
+    wave = _resampled(sound, faster * (espeak.SAMPLE_RATE if synthesiser.name == "espeak-ng" else formant.SAMPLE_RATE))
     return np.round(_at_level(_trimmed(wave), LEVEL * 10 ** (style.volume / 20)) * 32767).astype("<i2")
 
 
-def _resampled(sound: np.ndarray, rate: int) -> np.ndarray:
+def _resampled(sound: np.ndarray, rate: float) -> np.ndarray:
     import soxr
 
     wave = sound.astype("float32") / 32768

@@ -1,6 +1,7 @@
 """The cast: which voices the twins' speakers have. Two people share none, in whatever twins they are, with one exception.
 
-espeak-ng has too few English voices for everybody: the spoken tasks borrow the interviews' subjects, because no study uses both.
+espeak-ng has too few English voices for everybody: the spoken tasks borrow the interviews' subjects, because no study uses both,
+and the participants of the screening interviews have vocal tracts of two lengths.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import random
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 Gender = Literal["female", "male"]
 
@@ -34,6 +35,10 @@ _POOLS = {
     "podcasts": (_PODCASTS_ACCENTS, 0, 14),
     "mandarin actors": (_MANDARIN, 0, 2),
 }
+_TRACTS = {"participants": (-0.9, 0.9)}
+"""Semitones by which a pool's voices are lent out again: 11 % of the formants between two people, where the warps that map speakers
+of one sex and of the other onto each other run from -12 to 12 % (Lee and Rose, IEEE Transactions on Speech and Audio Processing 6,
+1998)."""
 
 
 class Voice(BaseModel, frozen=True):
@@ -45,6 +50,8 @@ class Voice(BaseModel, frozen=True):
         gender: Of the variant.
         pitch: The speaker's own shift of the variant's pitch, semitones.
         rate: The speaker's own shift of the speaking rate, natural logarithm.
+        tract: Shift of the variant's formants, semitones, as of a shorter (above 0) or longer vocal tract. None is left out of the
+            dump: scripts that were written before there was a choice keep their digest.
     """
 
     accent: str
@@ -52,6 +59,7 @@ class Voice(BaseModel, frozen=True):
     gender: Gender
     pitch: float
     rate: float
+    tract: float = Field(default=0.0, exclude_if=lambda shift: shift == 0)
 
 
 def cast_voices(count: int, pool: str, generator: random.Random) -> list[Voice]:
@@ -60,7 +68,7 @@ def cast_voices(count: int, pool: str, generator: random.Random) -> list[Voice]:
     Args:
         count: How many.
         pool: One of 'interviews', 'monologues', 'interviewers', 'actors', 'participants', 'virtual interviewer', 'readers',
-            'podcasts' and 'mandarin actors': each has voices of its own, 60, 46, 4, 10, 44, 2, 28, 28 and 4.
+            'podcasts' and 'mandarin actors': each has voices of its own, 60, 46, 4, 10, 88, 2, 28, 28 and 4.
         generator: Draws the speakers' pitch and rate; which voices there are does not depend on it.
 
     Raises:
@@ -73,6 +81,7 @@ def cast_voices(count: int, pool: str, generator: random.Random) -> list[Voice]:
         pairs = [(accent, variant) for accent in accents for variant in _VARIANTS[gender]]
         random.Random("the twins' cast").shuffle(pairs)
         shuffled[gender] = pairs[first:last]
+    tracts, pairs_of_each = _TRACTS.get(pool, (0.0,)), last - first
     return [
         Voice(
             accent=accent,
@@ -80,9 +89,10 @@ def cast_voices(count: int, pool: str, generator: random.Random) -> list[Voice]:
             gender=genders[index % 2],
             pitch=round(generator.gauss(0.0, 1.0), 3),
             rate=round(generator.gauss(0.0, 0.06), 3),
+            tract=tracts[index // 2 // pairs_of_each],
         )
         for index in range(count)
-        for accent, variant in [shuffled[genders[index % 2]][index // 2]]
+        for accent, variant in [shuffled[genders[index % 2]][index // 2 % pairs_of_each]]
     ]
 
 
