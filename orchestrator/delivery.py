@@ -61,8 +61,8 @@ def deliver_statistics(call: Call, recorded: RecordedSweep, store: ArtifactStore
 
     from orchestrator.statistics import table_statistics
 
-    def read(fingerprint: str) -> pd.DataFrame:
-        file = store.path(fingerprint) / "predictions.parquet"
+    def read(fingerprint: str, name: str) -> pd.DataFrame:
+        file = store.path(fingerprint) / name
         try:
             return pd.read_parquet(file)
         except FileNotFoundError:
@@ -78,8 +78,8 @@ def deliver_statistics(call: Call, recorded: RecordedSweep, store: ArtifactStore
         with_published=not twins,  # a twin's numbers are never comparable to a paper's
     )
     rows: dict[str, dict[str, float]] = {}
-    for (row, metric), statistics in cells.items():
-        rows.setdefault(row, {}).update(statistics.as_metrics(metric))
+    for (row, column), statistics in cells.items():
+        rows.setdefault(row, {}).update(statistics.as_metrics(column))
     call("write_statistics", rows, statistics_digest(recorded.trials))
 
 

@@ -138,7 +138,7 @@ class TrialResult(Record):
 
 
 class CellStatistics(Record):
-    """The statistics of one row and metric over its seeds, in the metric's own unit (fractions, not percent).
+    """The statistics of one row and column over its seeds, in the metric's own unit (fractions, not percent).
 
     What cannot be known is None: a deviation of one seed, an interval without predictions, a test of the baseline against itself.
 
@@ -162,6 +162,10 @@ class CellStatistics(Record):
             headline metric alone.
         control_low: Lower end of its two-level 95 % interval.
         control_high: Its upper end.
+        p_null: Two-sided p of "the mean is the column's null", after Holm's correction over the rows of the column.
+
+    Of a column that is no plain mean over seeds, ``mean`` is what it shows, ``n`` the seeds that it is made of, and the interval,
+    if there is one, is over speakers alone (:mod:`orchestrator.statistics.over_seeds`).
     """
 
     n: int
@@ -182,16 +186,17 @@ class CellStatistics(Record):
     control_difference: float | None = None
     control_low: float | None = None
     control_high: float | None = None
+    p_null: float | None = None
 
-    def as_metrics(self, metric: str) -> dict[str, float]:
-        """As MLflow's cell run has them: ``f1_macro_mean``, ``f1_macro_p_vs_baseline``, ...; what is None is NaN."""
+    def as_metrics(self, column: str) -> dict[str, float]:
+        """As MLflow's cell run has them, by the column's key: ``f1_mean``, ``f1_p_vs_baseline``; what is None is NaN."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
-        return {f"{metric}_{name}": math.nan if value is None else float(value) for name, value in values.items()}
+        return {f"{column}_{name}": math.nan if value is None else float(value) for name, value in values.items()}
 
     @classmethod
-    def from_metrics(cls, metric: str, metrics: Mapping[str, float]) -> CellStatistics | None:
-        """The reverse of :meth:`as_metrics`; None if the cell has no statistics of this metric."""
-        found = {name: metrics.get(f"{metric}_{name}", math.nan) for name in cls.model_fields}
+    def from_metrics(cls, column: str, metrics: Mapping[str, float]) -> CellStatistics | None:
+        """The reverse of :meth:`as_metrics`; None if the cell run has no statistics of this column."""
+        found = {name: metrics.get(f"{column}_{name}", math.nan) for name in cls.model_fields}
         known = {name: value for name, value in found.items() if not math.isnan(value)}
         if "n" not in known or "mean" not in known:
             return None

@@ -45,7 +45,7 @@ def compare(differences: SeedScores, higher_is_better: bool) -> Comparison:
     ``p_uncorrected`` is the larger p of two tests, each of which can be wrong alone: the sign-flip test makes no assumption on
     the distribution but takes the speakers as given (on a fixed test set it finds differences between equals in most tables, see
     ``tests/calibration``); the two-level t test reaches beyond these speakers but trusts its variance even of two seeds. Where the
-    metric has no counts per speaker there is neither an interval nor a p, because a test over seeds alone would be that
+    metric cannot be had from sums per speaker there is neither an interval nor a p, because a test over seeds alone would be that
     sign-flip test.
     """
     values, estimate = differences.values, two_level(differences)

@@ -43,7 +43,7 @@ def best_control(spec: TableSpec, means: Mapping[str, float]) -> Row | None:
     Returns:
         None if no control has a mean.
     """
-    higher = next(column.higher_is_better for column in spec.columns if column.metric == spec.headline)
+    higher = spec.column(spec.headline).higher_is_better
     controls = [row for row in spec.rows if row.control and row.key in means]
     return max(controls, key=lambda row: means[row.key] if higher else -means[row.key], default=None)
 
@@ -60,7 +60,7 @@ def control_differences(
     """
     from orchestrator.statistics.comparison import compare
 
-    column = next(column for column in spec.columns if column.metric == spec.headline)
+    column = spec.column(spec.headline)
     best = best_control(spec, {key: fmean(own.values.tolist()) for (key, metric), own in scores.items() if metric == column.metric})
     fields = {}
     for row in held_rows(spec) if best else ():

@@ -11,12 +11,13 @@ class or a whole test set, as copying speakers does in sets of ten.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.statistics.counts import SpeakerCounts
+from orchestrator.statistics.scores import Score
+from orchestrator.statistics.sums import SpeakerSums
 from trainables.errors import UserError
 
 REPLICATES = 2000
@@ -30,24 +31,26 @@ class SeedScores:
     Attributes:
         seeds: Ascending.
         values: ``[seeds]``.
-        replicates: The same with resampled speakers ``[seeds, replicates]``; None where the metric has no counts.
-        counts: The test set of each seed; empty where the metric has no counts.
+        replicates: The same with resampled speakers ``[seeds, replicates]``; None where the metric cannot be had from sums.
+        sums: The test set of each seed; empty where the metric cannot be had from sums.
+        share: Whether the values are shares (:class:`orchestrator.statistics.scores.Score`).
     """
 
     seeds: tuple[int, ...]
     values: np.ndarray
     replicates: np.ndarray | None = None
-    counts: tuple[SpeakerCounts, ...] = ()
+    sums: tuple[SpeakerSums, ...] = ()
+    share: bool = False
 
     @classmethod
-    def without_counts(cls, values: Mapping[int, float]) -> SeedScores:
+    def without_sums(cls, values: Mapping[int, float]) -> SeedScores:
         """Scores by seed of a metric that cannot be recomputed."""
         seeds = tuple(sorted(values))
         return cls(seeds, np.array([values[seed] for seed in seeds]))
 
     def speakers(self) -> int | None:
-        """Speakers in the test sets of all seeds together; None where the metric has no counts."""
-        return len({name for counts in self.counts for name in counts.speakers}) if self.counts else None
+        """Speakers in the test sets of all seeds together; None where the metric cannot be had from sums."""
+        return len({name for each in self.sums for name in each.speakers}) if self.sums else None
 
     def minus(self, other: SeedScores, name: str = "the baseline") -> SeedScores | None:
         """Differences over the seeds that both have, paired by seed and speaker; None without such a seed.
@@ -67,24 +70,22 @@ class SeedScores:
         if self.replicates is None or other.replicates is None:
             return SeedScores(seeds, values)
         for seed, i, j in zip(seeds, mine, theirs, strict=True):
-            _require_paired(seed, name, self.counts[i], other.counts[j])
-        return SeedScores(seeds, values, self.replicates[mine] - other.replicates[theirs], tuple(self.counts[i] for i in mine))
+            _require_paired(seed, name, self.sums[i], other.sums[j])
+        return SeedScores(seeds, values, self.replicates[mine] - other.replicates[theirs], tuple(self.sums[i] for i in mine))
 
 
-def resample(
-    counts: Mapping[int, SpeakerCounts], score: Callable[[np.ndarray], np.ndarray], weights: Mapping[str, np.ndarray]
-) -> SeedScores:
+def resample(sums: Mapping[int, SpeakerSums], score: Score, weights: Mapping[str, np.ndarray]) -> SeedScores:
     """The score of each seed's test set, as it is and with each of the speakers' weights.
 
     Args:
-        counts: By seed.
-        score: One of :data:`orchestrator.statistics.scores.SCORES`.
+        sums: By seed, of the score's statistic.
+        score: What is had from them.
         weights: ``[replicates]`` of each speaker (:func:`speaker_weights`).
     """
-    seeds = tuple(sorted(counts))
-    sets = tuple(counts[seed] for seed in seeds)
-    values = np.array([float(score(each.confusion.sum(axis=0))) for each in sets])
-    return SeedScores(seeds, values, np.stack([_replicates(each, score, weights) for each in sets]), sets)
+    seeds = tuple(sorted(sums))
+    sets = tuple(sums[seed] for seed in seeds)
+    values = np.array([float(score.of_sums(each.sums.sum(axis=0))) for each in sets])
+    return SeedScores(seeds, values, np.stack([_replicates(each, score, weights) for each in sets]), sets, score.share)
 
 
 def speaker_weights(speakers: set[str], replicates: int = REPLICATES) -> dict[str, np.ndarray]:
@@ -99,14 +100,13 @@ def _entropy(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "big")
 
 
-def _replicates(counts: SpeakerCounts, score: Callable[[np.ndarray], np.ndarray], weights: Mapping[str, np.ndarray]) -> np.ndarray:
-    chosen = np.stack([weights[name] for name in counts.speakers])
-    classes = counts.confusion.shape[-1]
-    flat = counts.confusion.reshape(len(counts.speakers), -1)
-    return score((chosen.T @ flat).reshape(-1, classes, classes))
+def _replicates(sums: SpeakerSums, score: Score, weights: Mapping[str, np.ndarray]) -> np.ndarray:
+    chosen = np.stack([weights[name] for name in sums.speakers])
+    flat = sums.sums.reshape(len(sums.speakers), -1)
+    return score.of_sums((chosen.T @ flat).reshape(-1, *sums.sums.shape[1:]))
 
 
-def _require_paired(seed: int, name: str, mine: SpeakerCounts, theirs: SpeakerCounts) -> None:
+def _require_paired(seed: int, name: str, mine: SpeakerSums, theirs: SpeakerSums) -> None:
     if mine.digest != theirs.digest:
         raise UserError(
             f"seed {seed} is not paired with {name}: {mine.units} test units of {len(mine.speakers)} speakers against "

@@ -1,14 +1,59 @@
-"""Scores of a classifier as functions of confusion counts, over any number of leading axes.
+"""Scores of a trial as functions of sums over its units, over any number of leading axes.
 
-Confusion counts add up over speakers, so the score of any weighting of the speakers costs one matrix product, not a pass over
-the utterances. They equal scikit-learn's (``zero_division=0``, its default labels), with sample weights that are all positive.
+Such sums add up over speakers, so the score of any weighting of the speakers costs one matrix product, not a pass over the
+utterances. A score that is no function of sums, as the area under a curve, has no place here.
+
+Scores of a classifier are functions of confusion counts and equal scikit-learn's (``zero_division=0``, its default labels), with
+sample weights that are all positive.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from orchestrator.statistics.sums import Statistic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEV = "dev_"
+"""What the names of a development set's metrics begin with."""
+
+_MAE = "mae_"
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric that can be had from sums.
+
+    Attributes:
+        statistic: What is summed.
+        of_sums: From the sums ``[..., *terms]`` to the score ``[...]``.
+        share: Whether it lies in 0..1 and, as a share of right answers, varies less towards both ends.
+    """
+
+    statistic: Statistic
+    of_sums: Callable[[np.ndarray], np.ndarray]
+    share: bool
+
+
+def find_score(metric: str) -> Score | None:
+    """The score of this name; None if the metric cannot be had from sums.
+
+    ``dev_<name>`` is the score ``<name>`` of other predictions (:func:`predictions_file`). ``mae_<attribute>`` reads the columns
+    ``<attribute>`` and ``<attribute>_predicted``.
+    """
+    name = metric.removeprefix(DEV)
+    return _mean_absolute_error(name.removeprefix(_MAE)) if name.startswith(_MAE) else SCORES.get(name)
+
+
+def predictions_file(metric: str) -> str:
+    """The file of a trial's result that holds the predictions behind a metric."""
+    return "predictions_dev.parquet" if metric.startswith(DEV) else "predictions.parquet"
 
 
 def f1_macro(confusion: np.ndarray) -> np.ndarray:
@@ -30,6 +75,12 @@ def f1_micro(confusion: np.ndarray) -> np.ndarray:
     return _ratio(hits.sum(axis=-1), truth.sum(axis=-1))
 
 
+def f1_positive(confusion: np.ndarray) -> np.ndarray:
+    """2 TP / (2 TP + FP + FN) of class 1 of a binary task; shapes as in :func:`f1_macro`."""
+    hits, truth, predicted = _margins(confusion)
+    return _ratio(2 * hits[..., 1], truth[..., 1] + predicted[..., 1])
+
+
 def uar(confusion: np.ndarray) -> np.ndarray:
     """Mean over classes of TP / (TP + FN), unweighted average recall; shapes as in :func:`f1_macro`.
 
@@ -37,10 +88,6 @@ def uar(confusion: np.ndarray) -> np.ndarray:
     """
     hits, truth, predicted = _margins(confusion)
     return _mean_over_present(_ratio(hits, truth), truth + predicted)
-
-
-SCORES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"f1_macro": f1_macro, "f1_micro": f1_micro, "uar": uar}
-"""The metrics that can be had from confusion counts, by the name under which a trial reports them. All lie in 0..1."""
 
 
 def _margins(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -53,3 +100,75 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 def _mean_over_present(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return _ratio(values.sum(axis=-1), (weights > 0).sum(axis=-1))
+
+
+def _codes(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, int]:
+    """Truth and prediction ``[units]`` as numbers from 0, and how many there are.
+
+    Class 0 and 1 are always there, so that class 1 of a binary task is class 1 in whatever little set.
+    """
+    labels = predictions[["truth", "predicted"]].to_numpy().astype(int)
+    classes, codes = np.unique(np.concatenate([labels.ravel(), [0, 1]]), return_inverse=True)
+    truth, predicted = codes[:-2].reshape(labels.shape).T
+    return truth, predicted, len(classes)
+
+
+def _confusion(predictions: pd.DataFrame) -> np.ndarray:
+    truth, predicted, classes = _codes(predictions)
+    one = np.eye(classes)
+    return one[truth][:, :, None] * one[predicted][:, None, :]
+
+
+def _truth(predictions: pd.DataFrame) -> np.ndarray:
+    return _codes(predictions)[0]
+
+
+_CONFUSION = Statistic(("truth", "predicted"), _confusion, _truth)
+
+
+def _by_class(predictions: pd.DataFrame) -> np.ndarray:
+    """Value and count ``[units, 2 classes, 2]``."""
+    value = predictions["value"].to_numpy(float)
+    healthy_or_depressed = np.eye(2)[predictions["truth"].to_numpy().astype(int)]
+    return healthy_or_depressed[:, :, None] * np.stack([value, np.ones_like(value)], axis=1)[:, None, :]
+
+
+def _class_means(sums: np.ndarray) -> np.ndarray:
+    """Means ``[..., 2]`` of the healthy and of the depressed."""
+    return _ratio(sums[..., 0], sums[..., 1])
+
+
+def _only(wanted: int) -> Callable[[pd.DataFrame], np.ndarray]:
+    return lambda predictions: np.where(predictions["truth"].to_numpy().astype(int) == wanted, 0, -1)
+
+
+def _classes(predictions: pd.DataFrame) -> np.ndarray:
+    return predictions["truth"].to_numpy().astype(int)
+
+
+def _mean_absolute_error(attribute: str) -> Score:
+    truth, predicted = attribute, f"{attribute}_predicted"
+
+    def terms(predictions: pd.DataFrame) -> np.ndarray:
+        errors = np.abs(predictions[truth].to_numpy(float) - predictions[predicted].to_numpy(float))
+        return np.stack([errors, np.ones_like(errors)], axis=1)
+
+    def groups(predictions: pd.DataFrame) -> np.ndarray:
+        return np.zeros(len(predictions), int)
+
+    return Score(Statistic((truth, predicted), terms, groups), lambda sums: _ratio(sums[..., 0], sums[..., 1]), share=False)
+
+
+_VALUES = ("truth", "value")
+
+SCORES: dict[str, Score] = {
+    "f1_macro": Score(_CONFUSION, f1_macro, share=True),
+    "f1_micro": Score(_CONFUSION, f1_micro, share=True),
+    "f1_positive": Score(_CONFUSION, f1_positive, share=True),
+    "uar": Score(_CONFUSION, uar, share=True),
+    # Means of a value over healthy units (truth 0) and depressed ones (truth 1), and the latter minus the former.
+    "healthy": Score(Statistic(_VALUES, _by_class, _only(0)), lambda sums: _class_means(sums)[..., 0], share=False),
+    "depressed": Score(Statistic(_VALUES, _by_class, _only(1)), lambda sums: _class_means(sums)[..., 1], share=False),
+    "difference": Score(Statistic(_VALUES, _by_class, _classes), lambda sums: np.diff(_class_means(sums))[..., 0], share=False),
+}
+"""By the name under which a trial reports them, all but the mean absolute errors (:func:`find_score`)."""

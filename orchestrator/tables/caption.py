@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from orchestrator.tables import text
 from orchestrator.tables.cells import ALPHA, Table
+from orchestrator.tables.columns_caption import columns_caption, two_level_words
 from orchestrator.tables.text import EQUIVALENT, MARKS, NO_BETTER, number, probability, row_name
-from search_spaces.table import Row
 
 
 def caption(table: Table) -> str:
@@ -23,9 +24,10 @@ def sentences(table: Table) -> list[str]:
     """What the numbers are, how they were compared, on what they were measured."""
     return [
         _numbers(table),
-        *(_comparison(table, table.baseline) if table.compares(table.headline) else []),
+        *columns_caption(table),
+        *(_comparison(table) if table.compares(table.headline) else []),
         *(_controls(table) if table.has_controls else []),
-        "Bold: the best measured value of a column. Published: the source's own number.",
+        *_bold(table),
         *_equivalence(table),
         f"Scale: {table.sweep.scale}; {_seeds(table.sweep.seeds)}. Protocol: {_protocol(table)}.",
         _corpora(table),
@@ -44,9 +46,26 @@ def least_seeds(rows: int) -> int:
     return seeds
 
 
+def _bold(table: Table) -> list[str]:
+    """What is bold, and what 'published' is; both only where they occur."""
+    families = {table.spec.family(row) for row in table.spec.rows if any(cell.best for cell in table.cells_of(row))}
+    among = " among the rows that stand with one baseline" if len(families) > 1 else ""
+    rules = " that is a mean over seeds" if any(column.suffix for column in table.spec.columns) else ""
+    ranked = any(column.ranked for column in table.spec.columns)
+    shown = any(text.beside_title(table, column) == "published" for column in table.spec.columns)
+    bold = [f"Bold: the best measured value of a column{rules}{among}."] if ranked else []
+    said = [*bold, *(["Published: the source's own number."] if shown else [])]
+    return [" ".join(said)] if said else []
+
+
 def _numbers(table: Table) -> str:
-    full, cells = len(table.sweep.seeds), table.cells.values()
-    what = f"Each number is the mean ± sample standard deviation over n seeds (n in parentheses, {full} in a full row)"
+    full, cells = (
+        len(table.sweep.seeds),
+        [table.cell(row, c) for row in table.spec.rows for c in table.spec.columns if not c.suffix],
+    )
+    means = [column.title for column in table.spec.columns if not column.suffix]
+    each = "Each number" if len(means) == len(table.spec.columns) else f"{', '.join(means)}: each number"
+    what = f"{each} is the mean ± sample standard deviation over n seeds (n in parentheses, {full} in a full row)"
     if not table.analysed:
         return f"{what}."
     kinds = _interval_kinds(table)
@@ -58,28 +77,22 @@ def _numbers(table: Table) -> str:
 
 def _interval_kinds(table: Table) -> list[str]:
     """What the intervals cover, with the columns where these differ in it."""
-    pairs = [(table.cell(row, column), column.title) for column in table.spec.columns for row in table.spec.rows]
+    means = [column for column in table.spec.columns if not column.suffix]
+    pairs = [(table.cell(row, column), column.title) for column in means for row in table.spec.rows]
     shown = [(cell.statistics, title) for cell, title in pairs if cell.interval]
     over_speakers = [(statistics.n, title) for statistics, title in shown if statistics.speakers is not None]
     over_seeds = [title for statistics, title in shown if statistics.speakers is None]
     kinds = {}
     if over_speakers:
-        kinds[_two_level({n for n, _ in over_speakers})] = [title for _, title in over_speakers]
+        kinds[two_level_words({n for n, _ in over_speakers})] = [title for _, title in over_speakers]
     if over_seeds:
         kinds["Student's t over seeds alone, not over speakers"] = over_seeds
     return list(kinds) if len(kinds) == 1 else [f"for {', '.join(dict.fromkeys(of))} {kind}" for kind, of in kinds.items()]
 
 
-def _two_level(seeds: set[int]) -> str:
-    """What the two-level intervals over these numbers of seeds cover."""
-    if seeds == {1}:
-        return "over speakers alone, not over seeds, of which there is one"
-    return "two-level (speakers × seeds)" + (", but over speakers alone where there is one seed" if 1 in seeds else "")
-
-
-def _comparison(table: Table, baseline: Row) -> list[str]:
-    name, tested = row_name(table, baseline), {table.pairs(key, baseline.key) for key in table.tested()}
-    said = _difference(table, name)
+def _comparison(table: Table) -> list[str]:
+    name, tested = text.baseline_name(table), {table.paired(key) for key in table.tested()}
+    said = [*_baselines(table), *_difference(table, name)]
     if not tested:
         return [*said, f"No row could be tested against {name}."]
     rows, t = _rows(len(table.tested())), "t over speakers" if tested == {1} else "two-level t"
@@ -89,15 +102,26 @@ def _comparison(table: Table, baseline: Row) -> list[str]:
     return [*said, *_out_of_reach(table), *_verdicts(table, name)]
 
 
+def _baselines(table: Table) -> list[str]:
+    """Which row is whose baseline, where there are several."""
+    if len(table.baselines) == 1:
+        return []
+    whose = []
+    for baseline in table.baselines:
+        rows = [row_name(table, row) for row in table.spec.rows if table.spec.opponent(row) == baseline.key]
+        whose.append(f"{row_name(table, baseline)} of {', '.join(rows)}")
+    return [f"Baselines: {'; '.join(whose)}."]
+
+
 def _difference(table: Table, name: str) -> list[str]:
     """What Δ is; nothing where no row has one."""
-    found = {row.key: statistics for row in table.spec.rows if (statistics := table.statistics(row))}
-    found = {key: statistics for key, statistics in found.items() if statistics.difference is not None}
+    compared = {row.key: table.statistics(row) for row in table.spec.rows if table.spec.opponent(row)}
+    found = {key: statistics for key, statistics in compared.items() if statistics and statistics.difference is not None}
     if not found:
         return []
     points = ", in percentage points" if table.headline.percent else ""
-    covered = {table.pairs(key, table.spec.baseline) for key, statistics in found.items() if statistics.difference_low is not None}
-    interval = f", with its 95 % interval: {_two_level(covered)}" if covered else ""
+    covered = {table.paired(key) for key, statistics in found.items() if statistics.difference_low is not None}
+    interval = f", with its 95 % interval: {two_level_words(covered)}" if covered else ""
     return [f"Δ: mean difference from {name} in {table.headline.title}, with the same seeds and test units{points}{interval}."]
 
 
@@ -119,7 +143,7 @@ def _out_of_reach(table: Table) -> list[str]:
     floors = [statistics.p_floor for statistics in tested.values() if statistics.p_floor is not None]
     if not floors or min(floors) <= ALPHA:
         return []
-    most = max(table.pairs(key, table.spec.baseline) for key in tested)
+    most = max(map(table.paired, tested))
     seeds = "1 seed" if most == 1 else f"{most} seeds"
     return [
         f"With {seeds} no row can be called better or worse: the smallest possible corrected p is {probability(min(floors))}; at "
@@ -143,7 +167,7 @@ def _controls(table: Table) -> list[str]:
     covered = {table.pairs(key, table.best_control.key) for key, found in held.items() if found.control_low is not None}
     bare = sum(found.control_low is None for found in held.values())
     if covered:
-        said.append(f"{_against_control(table)}; {_two_level(covered)}, not corrected for the number of rows.")
+        said.append(f"{_against_control(table)}; {two_level_words(covered)}, not corrected for the number of rows.")
     if bare:
         mark = "" if covered else f"{NO_BETTER} not shown to be better than {_best_control(table)}. "
         said.append(

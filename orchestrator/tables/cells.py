@@ -9,6 +9,7 @@ from typing import Literal
 from orchestrator.records import CellStatistics, RecordedSweep, SweepRecord, TrialResult
 from orchestrator.statistics import summarize
 from orchestrator.statistics.controls import best_control, held_rows
+from orchestrator.statistics.over_seeds import complete, distinct_metrics, shown_value
 from orchestrator.tables.faults import doubtful_faults, fatal_faults, statistics_fault, usable_trials
 from search_spaces.table import Column, Published, Row, TableSpec
 from trainables.errors import Faults
@@ -27,13 +28,13 @@ _IN_UNITS += ("control_difference", "control_low", "control_high")
 
 @dataclass(frozen=True)
 class Cell:
-    """One row and metric, in the unit that is shown (percent where the column says so).
+    """One row and column, in the unit that is shown (percent where the column says so).
 
     Attributes:
-        values: By seed, in the order of the seeds.
+        values: Of the column's metric by seed, in the order of the seeds.
         statistics: As MLflow has them, or mean, std and n alone if they are not told yet; None without any value.
         interval: That of the mean as it is shown: within the possible range.
-        best: Whether no other row is better at the precision shown.
+        best: Whether no other row of its family (:meth:`search_spaces.table.TableSpec.family`) is better at the precision shown.
         published: The source's own number.
     """
 
@@ -61,7 +62,7 @@ class Table:
 
     Attributes:
         sweep: What was asked.
-        cells: By row key and metric.
+        cells: By row key and column key.
         links: Address of each row's run in MLflow; that of the sweep's under ''.
         problems: Why the table is partial; empty if it is whole.
         analysed: Whether there are intervals and tests at all; without them a partial table shows what has been measured so far.
@@ -83,28 +84,38 @@ class Table:
     @property
     def headline(self) -> Column:
         """The column of the one question that the table asks."""
-        return next(column for column in self.spec.columns if column.metric == self.spec.headline)
+        return self.spec.column(self.spec.headline)
 
     @property
     def baseline(self) -> Row | None:
-        """The row that the others are compared with."""
+        """The row that others are compared with unless they have their own."""
         return next((row for row in self.spec.rows if row.key == self.spec.baseline), None)
+
+    @property
+    def baselines(self) -> tuple[Row, ...]:
+        """All rows that others are compared with, in the order of the table."""
+        keys = {self.spec.baseline, *map(self.spec.opponent, self.spec.rows)}
+        return tuple(row for row in self.spec.rows if row.key in keys)
 
     def compares(self, column: Column) -> bool:
         """Whether the rows are compared with a baseline in this column."""
-        return self.analysed and self.baseline is not None and column == self.headline
+        return self.analysed and bool(self.baselines) and column == self.headline
 
     def cell(self, row: Row, column: Column) -> Cell:
         """The cell of a row and a column."""
-        return self.cells[row.key, column.metric]
+        return self.cells[row.key, column.key]
+
+    def cells_of(self, row: Row) -> tuple[Cell, ...]:
+        """All cells of a row."""
+        return tuple(self.cell(row, column) for column in self.spec.columns)
 
     def statistics(self, row: Row) -> CellStatistics | None:
         """The headline statistics of a row, in the unit that is shown."""
         return self.cell(row, self.headline).statistics
 
     def tested(self) -> dict[str, CellStatistics]:
-        """By row key, the headline statistics of the rows that were tested against the baseline."""
-        found = {row.key: self.statistics(row) for row in self.spec.rows}
+        """By row key, the headline statistics of the rows that were tested against their baseline."""
+        found = {row.key: self.statistics(row) for row in self.spec.rows if self.spec.opponent(row)}
         return {key: statistics for key, statistics in found.items() if statistics and statistics.p_vs_baseline is not None}
 
     def pairs(self, row: str, other: str) -> int:
@@ -112,8 +123,17 @@ class Table:
         mine, theirs = (self.cells[key, self.spec.headline].values for key in (row, other))
         return len(mine.keys() & theirs.keys())
 
+    def paired(self, row: str) -> int:
+        """The seeds in which a row and its baseline both have a headline value, by the row's key."""
+        return self.pairs(row, self.spec.opponent(next(each for each in self.spec.rows if each.key == row)))
+
+    def differs(self, row: Row, column: Column) -> bool:
+        """Whether a row's mean is another than the column's null, with ``p_null`` below 0.05."""
+        statistics = self.cell(row, column).statistics
+        return statistics is not None and statistics.p_null is not None and statistics.p_null < ALPHA
+
     def verdict(self, row: Row) -> Verdict | None:
-        """Whether a row is better or worse than the baseline: in the headline metric, with ``p_vs_baseline`` below 0.05."""
+        """Whether a row is better or worse than its baseline: in the headline metric, with ``p_vs_baseline`` below 0.05."""
         statistics = self.statistics(row)
         if statistics is None or statistics.p_vs_baseline is None or statistics.p_vs_baseline >= ALPHA or not statistics.difference:
             return None
@@ -169,25 +189,38 @@ def make_table(recorded: RecordedSweep, partial: bool = False) -> Table:
 
 def _best_control(recorded: RecordedSweep, cells: Mapping[tuple[str, str], Cell]) -> Row | None:
     """By the means as they were recorded: once they are scaled, unlike ones could be equal."""
-    metric = recorded.sweep.table.headline
-    shown = [row for (row, other), cell in cells.items() if other == metric and cell.statistics]
-    return best_control(recorded.sweep.table, {row: recorded.cells[row][f"{metric}_mean"] for row in shown})
+    headline = recorded.sweep.table.headline
+    shown = [row for (row, column), cell in cells.items() if column == headline and cell.statistics]
+    return best_control(recorded.sweep.table, {row: recorded.cells[row][f"{headline}_mean"] for row in shown})
 
 
 def _column_cells(
     recorded: RecordedSweep, column: Column, trials: Sequence[TrialResult], analysed: bool
 ) -> dict[tuple[str, str], Cell]:
-    scale, cells = 100.0 if column.percent else 1.0, {}
-    for row in recorded.sweep.table.rows:
-        raw = _values_of(trials, row.key, column.metric)
-        told = CellStatistics.from_metrics(column.metric, recorded.cells.get(row.key, {})) if analysed else _measured(raw)
-        values = {seed: value * scale for seed, value in raw.items()}
-        statistics = _scaled(told, scale) if values else None
-        interval, published = _shown_interval(statistics, column), row.published.get(column.metric)
-        cells[row.key, column.metric] = Cell(values, statistics, interval, False, published)
+    scale, cells, spec = 100.0 if column.percent else 1.0, {}, recorded.sweep.table
+    for row in spec.rows:
+        raw = {metric: _values_of(trials, row.key, metric) for metric in distinct_metrics(spec.columns)}
+        known = complete(spec, column, lambda metric, raw=raw: bool(raw[metric]))
+        told = (
+            CellStatistics.from_metrics(column.key, recorded.cells.get(row.key, {})) if analysed else _measured(spec, column, raw)
+        )
+        values = {seed: value * scale for seed, value in raw[column.metric].items()}
+        statistics = _scaled(told, scale) if known else None
+        interval, published = _shown_interval(statistics, column), row.published.get(column.key)
+        cells[row.key, column.key] = Cell(values, statistics, interval, False, published)
+    return _with_best(spec, column, cells) if column.ranked else cells
+
+
+def _with_best(spec: TableSpec, column: Column, cells: Mapping[tuple[str, str], Cell]) -> dict[tuple[str, str], Cell]:
+    family = {row.key: spec.family(row) for row in spec.rows}
     shown = {place: round(cell.statistics.mean, column.decimals) for place, cell in cells.items() if cell.statistics}
-    top = (max if column.higher_is_better else min)(shown.values(), default=None)
-    return {place: replace(cell, best=place in shown and shown[place] == top) for place, cell in cells.items()}
+    top: dict[str | None, float] = {}
+    for (row, _), value in shown.items():
+        top[family[row]] = (max if column.higher_is_better else min)(value, top.get(family[row], value))
+    return {
+        (row, key): replace(cell, best=(row, key) in shown and shown[row, key] == top[family[row]])
+        for (row, key), cell in cells.items()
+    }
 
 
 def _values_of(trials: Sequence[TrialResult], row: str, metric: str) -> dict[int, float]:
@@ -196,11 +229,14 @@ def _values_of(trials: Sequence[TrialResult], row: str, metric: str) -> dict[int
     return {t.seed: t.metrics[metric] for t in of_row} if all(metric in t.metrics for t in of_row) else {}
 
 
-def _measured(values: Mapping[int, float]) -> CellStatistics | None:
+def _measured(spec: TableSpec, column: Column, values: Mapping[str, Mapping[int, float]]) -> CellStatistics | None:
     """Without the interval: over seeds alone it would be shorter than the one that takes its place."""
-    if not values:
+    if (shown := shown_value(spec, column, values)) is None:
         return None
-    summary = summarize({f"seed {seed}": value for seed, value in values.items()})
+    own = values[column.metric]
+    if column.suffix:
+        return CellStatistics(n=len(own), mean=shown)
+    summary = summarize({f"seed {seed}": value for seed, value in own.items()})
     return CellStatistics(n=summary.n, mean=summary.mean, std=summary.std)
 
 
@@ -214,6 +250,6 @@ def _scaled(statistics: CellStatistics | None, scale: float) -> CellStatistics |
 def _shown_interval(statistics: CellStatistics | None, column: Column) -> tuple[float, float] | None:
     if statistics is None or statistics.ci_low is None or statistics.ci_high is None:
         return None
-    if column.percent and column.bounded:
+    if column.percent and column.bounded and not column.minus:
         return max(statistics.ci_low, 0.0), min(statistics.ci_high, 100.0)
     return statistics.ci_low, statistics.ci_high

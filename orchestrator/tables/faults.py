@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from orchestrator.records import RecordedSweep, SweepRecord, TrialResult, statistics_digest, sweep_command
+from orchestrator.statistics.over_seeds import distinct_metrics
 
 
 def usable_trials(recorded: RecordedSweep) -> list[TrialResult]:
@@ -55,11 +56,11 @@ def _doubled_seeds(trials: Sequence[TrialResult]) -> list[str]:
 
 def _not_finite(sweep: SweepRecord, trials: Sequence[TrialResult]) -> list[str]:
     return [
-        f"row {trial.row!r}, seed {trial.seed}: {column.metric} is {trial.metrics[column.metric]}, expected a finite number; look "
-        f"at the stages of {trial.fingerprint} and run them again with --redo force"
+        f"row {trial.row!r}, seed {trial.seed}: {metric} is {trial.metrics[metric]}, expected a finite number; look at the stages "
+        f"of {trial.fingerprint} and run them again with --redo force"
         for trial in trials
-        for column in sweep.table.columns
-        if not math.isfinite(trial.metrics.get(column.metric, 0.0))
+        for metric in distinct_metrics(sweep.table.columns)
+        if not math.isfinite(trial.metrics.get(metric, 0.0))
     ]
 
 
@@ -75,11 +76,14 @@ def _missing_seeds(sweep: SweepRecord, trials: Sequence[TrialResult]) -> list[st
 
 
 def _missing_metrics(sweep: SweepRecord, trials: Sequence[TrialResult]) -> list[str]:
+    """A metric that no trial of a row has is not asked of that row (a row of another task shows a dash), unless no row has it."""
+    having = {(trial.row, metric) for trial in trials for metric in trial.metrics}
+    anywhere = {metric for _, metric in having}
     return [
-        f"row {trial.row!r}, seed {trial.seed} has no metric {column.metric!r}, only {sorted(trial.metrics)}"
+        f"row {trial.row!r}, seed {trial.seed} has no metric {metric!r}, only {sorted(trial.metrics)}"
         for trial in trials
-        for column in sweep.table.columns
-        if column.metric not in trial.metrics
+        for metric in distinct_metrics(sweep.table.columns)
+        if metric not in trial.metrics and ((trial.row, metric) in having or metric not in anywhere)
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.tables import text
 from orchestrator.tables.cells import Cell, Table
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def headline_figure(table: Table) -> bytes:
     """A PNG with a line per row: its seeds as points, the mean with its interval below them, the published number as a hollow
-    diamond; the baseline's mean is a dashed line through all rows.
+    diamond. A baseline's mean is a dashed line through all rows, or through those that stand with it where there are several; a
+    thin line is the column's null.
     """
     rows, column = table.spec.rows, table.headline
     figure, axes = paper(table, 1.7 + 0.42 * len(rows))
@@ -22,10 +23,9 @@ def headline_figure(table: Table) -> bytes:
         _draw(axes, table.cell(row, column), height)
     mean = "mean, 95 % interval" if any_interval(table) else "mean"
     styles = {"seeds": SEED, mean: MEAN, **({"published": DIAMOND} if any_published(table) else {})}
-    baseline = table.statistics(table.baseline) if table.baseline else None
-    if baseline:
-        axes.axvline(baseline.mean, **DASHED, zorder=0)
-        styles[f"{text.row_name(table, table.baseline)} (baseline)"] = DASHED
+    styles |= _draw_baselines(axes, table)
+    if column.null is not None:
+        axes.axvline(column.null, color="gray", linewidth=0.8, zorder=0)
     marks = [text.mark(table, row, column) for row in rows]
     labels = [" · ".join(filter(None, row.label)) for row in rows]
     axes.set_yticks(range(len(rows)), [f"{label} {mark}".strip() for label, mark in zip(labels, marks, strict=True)])
@@ -34,6 +34,22 @@ def headline_figure(table: Table) -> bytes:
     axes.grid(axis="x", alpha=0.3)
     legend(figure, styles)
     return png(figure)
+
+
+def _draw_baselines(axes: Axes, table: Table) -> dict[str, dict[str, Any]]:
+    """The dashed lines, and what the legend says of them."""
+    rows, known = table.spec.rows, [row for row in table.baselines if table.statistics(row)]
+    if table.baseline and not known and table.statistics(table.baseline):
+        known = [table.baseline]  # which no row is compared with
+    for row in known:
+        heights = [height for height, other in enumerate(rows) if table.spec.family(other) == row.key]
+        if len(known) == 1:
+            axes.axvline(table.statistics(row).mean, **DASHED, zorder=0)
+        else:
+            axes.plot([table.statistics(row).mean] * 2, [min(heights) - 0.5, max(heights) + 0.5], **DASHED, zorder=0)
+    if not known:
+        return {}
+    return {f"{text.row_name(table, known[0])} (baseline)" if len(known) == 1 else "baseline of these rows": DASHED}
 
 
 def _draw(axes: Axes, cell: Cell, height: int) -> None:

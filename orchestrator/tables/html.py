@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from orchestrator.tables import text
+from orchestrator.tables.bars import is_bars
 from orchestrator.tables.caption import sentences, warning
 from orchestrator.tables.cells import Table
 from orchestrator.tables.details import details
@@ -30,7 +31,7 @@ def page(title: str, body: str) -> str:
 
 
 def section(table: Table, drawn: Mapping[str, bytes], heading: str, files: str = "") -> str:
-    """A table with its caption, pictures (PNG by file name) and details, under a ``heading`` (h1 or h2).
+    """A table with its caption, pictures (by file name; those that are PNG) and details, under a ``heading`` (h1 or h2).
 
     ``files`` is HTML to be put below the heading.
     """
@@ -43,7 +44,7 @@ def section(table: Table, drawn: Mapping[str, bytes], heading: str, files: str =
         files,
         f'<p class="partial">{escape(warning(table))}</p>' if table.problems else "",
         _results(table),
-        *(_picture(table, name, png) for name, png in drawn.items()),
+        *(_picture(table, name, picture) for name, picture in drawn.items() if name.endswith(".png")),
         f'<ul class="caption">{"".join(f"<li>{escape(sentence)}</li>" for sentence in sentences(table))}</ul>',
         _details(table),
         "</section>",
@@ -59,8 +60,9 @@ def link(address: str, shown: str) -> str:
 def _results(table: Table) -> str:
     first, second = [], []
     for column in table.spec.columns:
-        first.append((text.title(column), 2))
-        second += ["measured", "published"]
+        beside = text.beside_title(table, column)
+        first.append((text.title(column), 2 if beside else 1))
+        second += ["measured", *([beside] if beside else [])]
         if table.compares(column):
             first.append((text.difference_title(table), 2))
             second += ["difference", text.P_HOLM]
@@ -85,8 +87,10 @@ def _table(kind: str, head: str, rows: Sequence[Row], numbers: Sequence[Sequence
 
 def _numbers(table: Table, row: Row, column: Column) -> list[str]:
     cell = table.cell(row, column)
-    mean, deviation = text.published_lines(cell, column)
-    cells = [_measured(table, row, column), f"<td>{escape(mean)}{_below(deviation)}</td>"]
+    cells = [_measured(table, row, column)]
+    if text.beside_title(table, column):
+        first, second = text.beside_lines(cell, column)
+        cells.append(f"<td>{escape(first)}{_below(second)}</td>")
     if table.compares(column):
         verdict = table.verdict(row)
         difference = escape(text.difference(table, row))
@@ -111,7 +115,7 @@ def _below(words: str) -> str:
 
 def _picture(table: Table, name: str, png: bytes) -> str:
     what = "curve" if name == "curve.png" else "seeds, means and intervals"
-    about = escape(f"{table.spec.title}: {what} of {text.title(table.headline)}")
+    about = escape(f"{table.spec.title}: {'bars' if is_bars(name) else f'{what} of {text.title(table.headline)}'}")
     data = base64.b64encode(png).decode("ascii")
     return f'<figure><img alt="{about}" src="data:image/png;base64,{data}"></figure>'
 

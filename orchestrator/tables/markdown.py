@@ -25,12 +25,16 @@ def markdown(table: Table) -> str:
 
 def _titles(table: Table, column: Column) -> list[str]:
     compared = [text.difference_title(table), text.P_HOLM] if table.compares(column) else []
-    return [text.title(column), text.INTERVAL, "published", *compared]
+    beside = text.beside_title(table, column)
+    interval = [text.INTERVAL] if text.has_interval(column) else []
+    return [text.title(column), *interval, *([beside] if beside else []), *compared]
 
 
 def _numbers(table: Table, row: Row, column: Column) -> list[str]:
     cell = table.cell(row, column)
-    cells = [_measured(table, row, column), text.interval(cell, column), text.published(cell, column)]
+    cells = [_measured(table, row, column), *([text.interval(cell, column)] if text.has_interval(column) else [])]
+    if text.beside_title(table, column):
+        cells.append(_escaped(text.beside(cell, column)))
     if table.compares(column):
         interval = text.difference_interval(table, row)
         difference = text.difference(table, row)

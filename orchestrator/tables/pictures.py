@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from orchestrator.tables.bars import bar_figures
 from orchestrator.tables.cells import Table
 from orchestrator.tables.curve import curve_figure
 from orchestrator.tables.figure import headline_figure
 
 
 def pictures(table: Table) -> dict[str, bytes]:
-    """By file name: ``table.png``, and ``curve.png`` first where the table is a curve."""
+    """By file name: those of its own kind first, where the table is a curve (``curve.png``) or has bars (``bars_...png`` and
+    ``.svg``), and ``table.png``.
+    """
     curve = {"curve.png": curve_figure(table)} if table.spec.curve else {}
-    return {**curve, "table.png": headline_figure(table)}
+    bars = bar_figures(table) if table.spec.bars else {}
+    return {**curve, **bars, "table.png": headline_figure(table)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.tables.cells import Table
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 MEASURED, PUBLISHED, BASELINE = "#0072b2", "#d55e00", "#444444"  # Okabe and Ito: told apart by colour-blind eyes too
 SEED: dict[str, Any] = {"marker": "o", "linestyle": "", "color": MEASURED, "alpha": 0.3, "markersize": 5, "markeredgewidth": 0}
 MEAN: dict[str, Any] = {"marker": "s", "color": MEASURED, "markersize": 5}
+_LINE = 80  # characters of a title that fit into the width of a figure
 DASHED: dict[str, Any] = {"color": BASELINE, "linestyle": "--", "linewidth": 1.1}
 DIAMOND: dict[str, Any] = {"marker": "D", "linestyle": "", "color": PUBLISHED, "markerfacecolor": "white", "markersize": 6}
 
@@ -26,17 +28,24 @@ def paper(table: Table, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(7.5, height), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.set_title(f"{table.spec.title}\nafter {table.spec.source}", fontsize="medium")
+    entitle(figure, table)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
-def legend(figure: Figure, styles: dict[str, dict[str, Any]]) -> None:
-    """Below the axes: for each label, a line in this style."""
-    from matplotlib.lines import Line2D
+def entitle(figure: Figure, table: Table, part: str = "") -> None:
+    """The table's title above the whole figure, in as many lines as it needs, with the ``part`` of the table that is drawn."""
+    lines = textwrap.wrap(f"{table.spec.title}{part and f': {part}'}", _LINE)
+    figure.suptitle("\n".join([*lines, f"after {table.spec.source}"]), fontsize="medium")
 
-    lines = [Line2D([], [], **style) for style in styles.values()]
-    figure.legend(lines, list(styles), loc="outside lower center", ncols=len(lines), fontsize="small", frameon=False)
+
+def legend(figure: Figure, styles: dict[str, dict[str, Any]]) -> None:
+    """Below the axes: for each label, a line in this style, or a patch where the style has a hatch."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    shown = [Patch(**style) if "hatch" in style else Line2D([], [], **style) for style in styles.values()]
+    figure.legend(shown, list(styles), loc="outside lower center", ncols=len(shown), fontsize="small", frameon=False)
 
 
 def any_published(table: Table) -> bool:
@@ -53,4 +62,14 @@ def png(figure: Figure) -> bytes:
     """The figure as PNG, without the version of matplotlib in it."""
     picture = io.BytesIO()
     figure.savefig(picture, metadata={"Software": None})
+    return picture.getvalue()
+
+
+def svg(figure: Figure) -> bytes:
+    """The figure as SVG with its text as text, without a date, and with the same ids whenever it is drawn."""
+    from matplotlib import rc_context
+
+    picture = io.BytesIO()
+    with rc_context({"svg.hashsalt": "speech-orchestrator", "svg.fonttype": "none"}):
+        figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
     return picture.getvalue()

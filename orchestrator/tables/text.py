@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from orchestrator.tables.cells import Cell, Table
 from search_spaces.table import Column, Row
 
 NOTHING = "–"
 MARKS = {"better": "†", "worse": "‡", None: ""}
 NO_BETTER = "§"
+DIFFERS = "★"
 EQUIVALENT = "≈"
 INTERVAL = "95 % interval"
 P_HOLM = "p (Holm)"
@@ -15,12 +18,46 @@ P_HOLM = "p (Holm)"
 
 def title(column: Column) -> str:
     """A column's title with its unit."""
-    return f"{column.title} (%)" if column.percent else column.title
+    if not column.percent:
+        return column.title
+    return f"{column.title} ({'points' if column.minus else '%'})"
+
+
+def beside_title(table: Table, column: Column) -> str | None:
+    """Title of what stands beside a column's numbers: p where they are tested, else the source's numbers; None for a column that
+    is neither tested nor ranked, and that the source has no number of; nor of a ranked one, where it has some of other columns.
+    """
+    if column.null is not None:
+        return P_HOLM
+    having = {each.key for each in table.spec.columns if any(table.cell(row, each).published for row in table.spec.rows)}
+    return "published" if (column.key in having if having else column.ranked) else None
+
+
+def has_interval(column: Column) -> bool:
+    """Whether the column's numbers can have intervals; a maximum has none."""
+    return column.over_seeds != "max" or bool(column.minus)
+
+
+def beside_lines(cell: Cell, column: Column) -> tuple[str, str]:
+    """What stands beside a number, in two lines: p, or the source's number with its deviation below."""
+    if column.null is not None:
+        return probability(cell.statistics.p_null if cell.statistics else None), ""
+    return published_lines(cell, column)
+
+
+def beside(cell: Cell, column: Column) -> str:
+    """The same in one line."""
+    return " ".join(filter(None, beside_lines(cell, column)))
 
 
 def difference_title(table: Table) -> str:
     """Title of the column of differences, of a table that has a baseline."""
-    return f"Δ vs {row_name(table, table.baseline)}"
+    return f"Δ vs {baseline_name(table)}"
+
+
+def baseline_name(table: Table) -> str:
+    """What the rows are compared with, in running text."""
+    return row_name(table, table.baselines[0]) if len(table.baselines) == 1 else "its baseline"
 
 
 def row_name(table: Table, row: Row) -> str:
@@ -38,21 +75,23 @@ def number(value: float | None, decimals: int, sign: bool = False) -> str:
 
 
 def measured(cell: Cell, column: Column) -> str:
-    """``mean ± std (n)``, or without the deviation where there is none."""
+    """``mean ± std (n)``, or without the deviation where there is none; a gap and what is tested against 0 have a sign."""
     if cell.statistics is None:
         return NOTHING
-    mean, std = number(cell.statistics.mean, column.decimals), cell.statistics.std
+    signed = bool(column.minus) or column.null == 0
+    mean, std = number(cell.statistics.mean, column.decimals, signed), cell.statistics.std
     deviation = "" if std is None else f" ± {number(std, column.decimals)}"
     return f"{mean}{deviation} ({cell.statistics.n})"
 
 
 def mark(table: Table, row: Row, column: Column) -> str:
-    """Beside a headline number: the marks of a row that is better or worse than the baseline, and no better than the best control,
-    or ''.
+    """Beside a number: that it differs from the column's null; beside a headline number also that the row is better or worse than
+    its baseline, and no better than the best control; or ''.
     """
+    differs = DIFFERS if table.differs(row, column) else ""
     if column != table.headline:
-        return ""
-    return MARKS[table.verdict(row)] + (NO_BETTER if table.no_better(row) else "")
+        return differs
+    return differs + MARKS[table.verdict(row)] + (NO_BETTER if table.no_better(row) else "")
 
 
 def interval(cell: Cell, column: Column) -> str:
@@ -60,13 +99,8 @@ def interval(cell: Cell, column: Column) -> str:
     return _brackets(*(cell.interval or (None, None)), column)
 
 
-def published(cell: Cell, column: Column) -> str:
-    """The source's number, marked where the measured one is equivalent to it."""
-    return " ".join(filter(None, published_lines(cell, column)))
-
-
 def published_lines(cell: Cell, column: Column) -> tuple[str, str]:
-    """The same in two lines, the deviation below, for formats that set intervals below their numbers."""
+    """The source's number, and below it its deviation and the mark of a measured one that is equivalent to it."""
     if cell.published is None:
         return NOTHING, ""
     mean, std = number(cell.published.mean, column.decimals), cell.published.std
@@ -76,8 +110,8 @@ def published_lines(cell: Cell, column: Column) -> tuple[str, str]:
 
 
 def difference(table: Table, row: Row) -> str:
-    """The row's difference from the baseline in the headline metric."""
-    if row.key == table.spec.baseline:
+    """The row's difference from its baseline in the headline metric."""
+    if row in table.baselines:
         return "baseline"
     statistics = table.statistics(row)
     return number(statistics.difference if statistics else None, table.headline.decimals, sign=True)
@@ -98,7 +132,7 @@ def probability(p: float | None) -> str:
 
 
 def corrected_p(table: Table, row: Row) -> str:
-    """p of the row against the baseline after Holm's correction."""
+    """p of the row against its baseline after Holm's correction."""
     statistics = table.statistics(row)
     return probability(statistics.p_vs_baseline if statistics else None)
 
@@ -121,6 +155,18 @@ def control_verdict(table: Table, row: Row) -> str:
     if row.key not in table.held():
         return ""
     return "no better" if table.no_better(row) else "better"
+
+
+def rows_beside(table: Table, columns: Sequence[Column]) -> list[Row]:
+    """The rows to show where some of the columns stand by themselves: all but those that have something in other columns alone."""
+    shown = {
+        row.key: {
+            column.key for column in table.spec.columns if table.cell(row, column).statistics or table.cell(row, column).published
+        }
+        for row in table.spec.rows
+    }
+    here = {column.key for column in columns}
+    return [row for row in table.spec.rows if shown[row.key] & here or not shown[row.key]]
 
 
 def starts_group(previous: Row | None, row: Row) -> bool:

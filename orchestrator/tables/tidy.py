@@ -12,14 +12,17 @@ from search_spaces.table import Column, Row
 
 
 def tidy_csv(table: Table) -> str:
-    """One line per row and metric at full precision, intervals not clipped.
+    """One line per row and column, by its key, at full precision, intervals not clipped.
 
     The columns are those of :class:`orchestrator.records.CellStatistics` (p values, effect size and ``p_superior`` without unit,
-    all else in the line's ``unit``), the verdict on the headline metric and the published numbers. Of a table with controls there
-    are also the differences from the best of them, which one that is (its row), and the verdict on it.
+    all else in the line's ``unit``), the verdict on the headline metric and the published numbers. ``p_null`` is there where a
+    column has a null. Of a table with controls there are also the differences from the best of them, which one that is (its row),
+    and the verdict on it.
     """
     controls = ["best_control", "control_verdict"] if table.has_controls else []
-    statistics = [name for name in CellStatistics.model_fields if controls or not name.startswith("control_")]
+    absent = [] if any(column.null is not None for column in table.spec.columns) else ["p_null"]
+    absent += [] if controls else [name for name in CellStatistics.model_fields if name.startswith("control_")]
+    statistics = [name for name in CellStatistics.model_fields if name not in absent]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     published = ["published_mean", "published_std", "published_runs"]
@@ -33,7 +36,7 @@ def tidy_csv(table: Table) -> str:
             verdicts = _verdicts(table, row, column)[: 1 + len(controls)]
             source = [cell.published.mean, cell.published.std, cell.published.runs] if cell.published else [None] * 3
             unit = "percent" if column.percent else "1"
-            writer.writerow([row.key, *row.label, column.metric, unit, *map(_exact, numbers), *verdicts, *map(_exact, source)])
+            writer.writerow([row.key, *row.label, column.key, unit, *map(_exact, numbers), *verdicts, *map(_exact, source)])
     return text.getvalue()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.statistics.counts import SpeakerCounts
+from orchestrator.statistics.sums import SpeakerSums
 from search_spaces.table import Column, Row, TableSpec
 
 ROWS = ("baseline", "a", "b", "c", "d")
@@ -66,8 +66,8 @@ class Scenario:
         return f"{self.seeds:2d} seeds, {self.speakers:3d} speakers ({self.positive:.0%} positive), {split:6s} split, {self.mix}"
 
 
-def null_table(scenario: Scenario, generator: np.random.Generator, name: str) -> dict[str, dict[int, SpeakerCounts]]:
-    """Counts by row and seed; all rows are drawn alike. ``name`` makes the speakers other ones than those of another table."""
+def null_table(scenario: Scenario, generator: np.random.Generator, name: str) -> dict[str, dict[int, SpeakerSums]]:
+    """Confusion counts by row and seed; all rows are drawn alike. ``name`` makes the speakers other ones than another table's."""
     mix, rows, seeds = MIXES[scenario.mix], len(ROWS), scenario.seeds
     label = np.arange(scenario.speakers) < round(scenario.positive * scenario.speakers)
     speaker = np.repeat(np.arange(scenario.speakers), generator.integers(1, 4, scenario.speakers))
@@ -93,7 +93,8 @@ def _test_speakers(label: np.ndarray, generator: np.random.Generator) -> np.ndar
     return np.sort(np.concatenate([generator.choice(those, round(0.3 * len(those)), replace=False) for those in classes]))
 
 
-def _counts(predicted: np.ndarray, truth: np.ndarray, speaker: np.ndarray, test: np.ndarray, name: str) -> SpeakerCounts:
+def _counts(predicted: np.ndarray, truth: np.ndarray, speaker: np.ndarray, test: np.ndarray, name: str) -> SpeakerSums:
     confusion = np.zeros((speaker.max() + 1, 2, 2))
     np.add.at(confusion, (speaker, truth, predicted), 1)
-    return SpeakerCounts(tuple(f"{name}-{number}" for number in test), confusion[test], digest=repr(test.tolist()))
+    speakers, counts = tuple(f"{name}-{number}" for number in test), confusion[test]
+    return SpeakerSums(speakers, counts, counts.sum(axis=2), digest=repr(test.tolist()))

@@ -57,22 +57,23 @@ def test_a_result_made_with_edited_code_of_the_orchestrator_stays_dirty(delivere
     assert delivered(("orchestrator/execution/context.py",), ()) == ("orchestrator/execution/context.py",)
 
 
-def test_a_damaged_file_of_predictions_is_told_with_its_name(tmp_path):
-    (tmp_path / "predictions.parquet").write_bytes(b"PAR1 and no more")
+@pytest.mark.parametrize(("metric", "file"), [("f1_macro", "predictions.parquet"), ("dev_f1_macro", "predictions_dev.parquet")])
+def test_a_damaged_file_of_predictions_is_told_with_its_name(tmp_path, metric, file):
+    (tmp_path / file).write_bytes(b"PAR1 and no more")
     store = SimpleNamespace(path=lambda fingerprint: tmp_path)
     trial = TrialResult(
         row="a",
         seed=0,
         fingerprint="X/1",
         status="FINISHED",
-        metrics={"f1_macro": 0.5},
+        metrics={metric: 0.5},
         scale="demo",
         protocol="",
         code={},
         corpora={},
     )
     spec = sweep().table
-    column = spec.columns[0].model_copy(update={"metric": "f1_macro"})
-    record = sweep(table=spec.model_copy(update={"columns": (column,), "headline": "f1_macro"}))
-    with pytest.raises(UserError, match=r"predictions\.parquet cannot be read .* --redo force"):
+    column = spec.columns[0].model_copy(update={"metric": metric})
+    record = sweep(table=spec.model_copy(update={"columns": (column,), "headline": metric}))
+    with pytest.raises(UserError, match=rf"{file} cannot be read .* --redo force"):
         deliver_statistics(lambda *call: None, RecordedSweep(sweep=record, trials=(trial,), cells={}), store)

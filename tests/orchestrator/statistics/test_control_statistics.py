@@ -12,9 +12,9 @@ import scipy.stats
 from orchestrator.records import CellStatistics, TrialResult
 from orchestrator.statistics import table_statistics
 from orchestrator.statistics.controls import best_control, held_rows
-from orchestrator.statistics.counts import speaker_counts
 from orchestrator.statistics.resampling import resample, speaker_weights
 from orchestrator.statistics.scores import SCORES
+from orchestrator.statistics.sums import speaker_sums
 from orchestrator.statistics.table import cell_statistics
 from search_spaces.table import Column, Row, TableSpec
 from tests.calibration.null_tables import METRIC, Scenario, null_table
@@ -58,7 +58,7 @@ def statistics(wrong: dict[str, list[set[int]]], table: TableSpec | None = None,
             }
             facts = {"status": "FINISHED", "scale": "demo", "protocol": "none", "code": {}, "corpora": {}}
             trials.append(TrialResult(row=row, seed=seed, fingerprint=f"{row}-{seed}", metrics=metrics, **facts))
-    return table_statistics(table or spec(), trials, files.__getitem__, with_published=False)
+    return table_statistics(table or spec(), trials, lambda fingerprint, _: files[fingerprint], with_published=False)
 
 
 def control_fields(cell: CellStatistics) -> tuple[float | None, ...]:
@@ -139,9 +139,13 @@ def test_a_score_that_cannot_be_recomputed_and_a_test_set_of_one_speaker_leave_t
 def test_rows_without_a_seed_in_common_with_the_best_control_are_not_held_against_it():
     table = spec()
     weights = speaker_weights({f"s{number}" for number in range(40)}, 50)
-    counts = {row: {seed: speaker_counts(predictions(those)) for seed, those in enumerate(seeds)} for row, seeds in WRONG.items()}
-    counts["voice"] = {seed + 5: own for seed, own in counts["voice"].items()}
-    scores = {(row, "f1_micro"): resample(own, SCORES["f1_micro"], weights) for row, own in counts.items()}
+    score = SCORES["f1_micro"]
+    sums = {
+        row: {seed: speaker_sums(predictions(those), score.statistic) for seed, those in enumerate(seeds)}
+        for row, seeds in WRONG.items()
+    }
+    sums["voice"] = {seed + 5: own for seed, own in sums["voice"].items()}
+    scores = {(row, "f1_micro"): resample(own, score, weights) for row, own in sums.items()}
     cells = cell_statistics(table, scores, with_published=False)
     assert control_fields(cells["model", "f1_micro"]) == (None, None, None)
 

@@ -14,9 +14,9 @@ import scipy.stats
 from orchestrator.records import CellStatistics, TrialResult
 from orchestrator.statistics import table_statistics
 from orchestrator.statistics.comparison import hedges_g, holm, share_superior, sign_flip_p
-from orchestrator.statistics.counts import speaker_counts
 from orchestrator.statistics.resampling import resample, speaker_weights
-from orchestrator.statistics.scores import uar
+from orchestrator.statistics.scores import SCORES
+from orchestrator.statistics.sums import speaker_sums
 from orchestrator.statistics.two_level import two_level
 from search_spaces.table import Column, Published, Row, TableSpec
 from trainables.errors import UserError
@@ -60,7 +60,9 @@ class Sweep:
             self.trials.append(TrialResult(**fields | facts | changes))
         return self
 
-    def predictions(self, fingerprint: str) -> pd.DataFrame:
+    def predictions(self, fingerprint: str, file: str) -> pd.DataFrame:
+        if file == "predictions_dev.parquet":
+            fingerprint = f"{fingerprint}-dev"
         if fingerprint not in self.files:
             raise FileNotFoundError(f"no predictions of {fingerprint}")
         return self.files[fingerprint]
@@ -102,7 +104,8 @@ def test_every_cell_has_the_mean_and_sample_deviation_of_its_trials_inside_its_i
 def test_a_difference_is_paired_by_seed_and_its_p_is_the_larger_of_the_sign_flip_and_the_two_level_test(seeds, accuracy):
     sweep = Sweep().add("a", seeds).add("b", seeds, accuracy)
     cell = sweep.statistics(spec("ab"))["b", "uar"]
-    counts = {row: {seed: speaker_counts(sweep.files[f"{row}-{seed}"]) for seed in range(seeds)} for row in "ab"}
+    uar = SCORES["uar"]
+    counts = {row: {seed: speaker_sums(sweep.files[f"{row}-{seed}"], uar.statistic) for seed in range(seeds)} for row in "ab"}
     weights = speaker_weights({f"s{i}" for i in range(30)})
     differences = resample(counts["b"], uar, weights).minus(resample(counts["a"], uar, weights))
     metrics = {trial.fingerprint: trial.metrics["uar"] for trial in sweep.trials}

@@ -11,9 +11,9 @@ import pytest
 import scipy.stats
 from sklearn.metrics import f1_score
 
-from orchestrator.statistics.counts import SpeakerCounts, speaker_counts
 from orchestrator.statistics.resampling import SeedScores, resample, speaker_weights
 from orchestrator.statistics.scores import SCORES
+from orchestrator.statistics.sums import SpeakerSums, speaker_sums
 from orchestrator.statistics.two_level import TwoLevel, effective_speakers, small_sample_correction, two_level
 from trainables.errors import UserError
 
@@ -31,7 +31,8 @@ def predictions(speakers: list[int], seed: int, accuracy: float = 0.75) -> pd.Da
 
 def resampled(frames: list[pd.DataFrame], metric: str = "f1_macro", replicates: int = 2000) -> SeedScores:
     weights = speaker_weights({name for frame in frames for name in frame["speaker"]}, replicates)
-    return resample({seed: speaker_counts(frame) for seed, frame in enumerate(frames)}, SCORES[metric], weights)
+    score = SCORES[metric]
+    return resample({seed: speaker_sums(frame, score.statistic) for seed, frame in enumerate(frames)}, score, weights)
 
 
 def test_a_replicate_is_the_score_with_each_unit_weighted_by_its_speaker_alike_in_all_seeds():
@@ -54,13 +55,13 @@ def test_variance_and_degrees_of_freedom_are_those_of_the_formula_written_out():
     frames = [predictions(list(np.random.default_rng(seed).choice(30, 12, replace=False)), seed) for seed in range(5)]
     scores, n = resampled(frames), 5
     star = pd.DataFrame(scores.replicates.T - scores.values)
-    factor = small_sample_correction(scores.counts)
+    factor = small_sample_correction(scores.sums)
     joint, within = factor * star.mean(axis=1).var(), factor * star.sub(star.mean()).var(axis=1).mean()
     s2 = pd.Series(scores.values).var()
     variance = max(joint + max(0, s2 - within) / n, s2 / n)
     estimate = two_level(scores)
     assert estimate.variance == pytest.approx(variance)
-    rest = effective_speakers(scores.counts) - 1
+    rest = effective_speakers(scores.sums) - 1
     assert estimate.df == pytest.approx(variance**2 / (joint**2 / rest + (s2 / n) ** 2 / (n - 1)))
     half = scipy.stats.t.ppf(0.975, estimate.df) * math.sqrt(variance)
     assert estimate.interval() == pytest.approx((scores.values.mean() - half, scores.values.mean() + half))
@@ -117,14 +118,30 @@ def test_the_interval_of_a_share_is_wilsons():
 
 
 def test_a_perfect_score_of_few_speakers_is_not_certain():
+    """Six of each class: what is known of a class, six speakers say."""
     perfect = two_level(resampled([predictions(list(range(12)), seed, 1.0) for seed in range(3)]))
     t = scipy.stats.t.ppf(0.975, 11)
-    assert perfect.interval_of_share() == pytest.approx((1 / (1 + t**2 / 12), 1.0))
+    assert perfect.interval_of_share() == pytest.approx((1 / (1 + t**2 / 6), 1.0))
+
+
+def test_the_interval_of_an_f1_of_0_holds_the_true_one_of_a_model_that_seldom_says_depressed():
+    """14 of 47 are depressed and one in ten is found: in a quarter of draws nobody is, and F1 is 0."""
+    depressed, generator, held = np.arange(47) < 14, np.random.default_rng(0), []
+    expected = 2 * 1.4 / (1.4 + 0.05 * 33 + 14)
+    while len(held) < 10:
+        predicted = generator.random(47) < np.where(depressed, 0.1, 0.05)
+        frame = pd.DataFrame({"unit": range(47), "speaker": [f"s{i}" for i in range(47)]})
+        scores = resampled([frame.assign(truth=depressed.astype(int), predicted=predicted.astype(int))], "f1_positive")
+        if scores.values[0] == 0:
+            low, high = two_level(scores).interval_of_share()
+            held.append(low <= expected <= high)
+    assert all(held)
 
 
 def test_the_effective_number_of_speakers_falls_with_reuse_and_with_unequal_units():
-    def counts(units: dict[str, int]) -> SpeakerCounts:
-        return SpeakerCounts(tuple(units), np.array([[[number]] for number in units.values()]), "")
+    def counts(units: dict[str, int]) -> SpeakerSums:
+        sizes = np.array([[number] for number in units.values()])
+        return SpeakerSums(tuple(units), sizes, sizes, "")
 
     even = counts(dict.fromkeys("abcd", 3))
     assert effective_speakers([even] * 7) == pytest.approx(4)
@@ -145,7 +162,7 @@ def test_the_small_sample_correction_makes_the_variance_of_an_average_recall_unb
         values.append(scores.values[0])
         estimates.append(two_level(scores).variance)
     assert np.mean(estimates) == pytest.approx(np.var(values), rel=0.15)
-    assert np.mean(estimates) / small_sample_correction(scores.counts) < 0.75 * np.var(values)
+    assert np.mean(estimates) / small_sample_correction(scores.sums) < 0.75 * np.var(values)
 
 
 def test_a_difference_resamples_both_rows_with_the_same_speakers():
@@ -159,10 +176,10 @@ def test_a_difference_resamples_both_rows_with_the_same_speakers():
 def test_differences_are_paired_by_seed():
     frames = [predictions(list(range(20)), seed) for seed in range(4)]
     row = resampled(frames)
-    baseline = SeedScores(row.seeds[1:3], row.values[1:3], row.replicates[1:3], row.counts[1:3])
+    baseline = SeedScores(row.seeds[1:3], row.values[1:3], row.replicates[1:3], row.sums[1:3])
     assert row.minus(baseline).seeds == (1, 2)
     assert not row.minus(baseline).values.any()
-    assert row.minus(SeedScores((9,), row.values[:1], row.replicates[:1], row.counts[:1])) is None
+    assert row.minus(SeedScores((9,), row.values[:1], row.replicates[:1], row.sums[:1])) is None
 
 
 @pytest.mark.parametrize(

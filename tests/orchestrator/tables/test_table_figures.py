@@ -103,6 +103,25 @@ def test_the_headline_figure_has_a_line_per_row_and_the_baselines_mean_through_a
     assert [args[0] for args in places(drawn["plot"], "D")] == [76.56, 77.9]
 
 
+def test_with_several_baselines_each_is_a_dashed_line_through_its_own_rows_alone(drawn) -> None:
+    against = {"chance": "reclr", "simclr": "reclr"}
+    rows = tuple(row.model_copy(update={"against": against.get(row.key, "crnn"), "compared": True}) for row in TABLE.rows)
+    rows = tuple(row.model_copy(update={"against": None}) if row.key in ("reclr", "crnn") else row for row in rows)
+    spec = TABLE.model_copy(
+        update={"rows": (*rows, rows[0].model_copy(update={"key": "other", "against": "crnn"})), "baseline": None}
+    )
+    headline_figure(make_table(recorded(table=spec), partial=True))
+    dashed = [args for args, kwargs in drawn["plot"] if kwargs.get("linestyle") == "--"]
+    assert dashed == [(pytest.approx([80.0, 80.0]), [-0.5, 2.5]), (pytest.approx([60.0, 60.0]), [2.5, 4.5])]
+    assert not drawn["axvline"]
+
+
+def test_a_line_shows_what_the_headline_is_tested_against(drawn) -> None:
+    first = TABLE.columns[0].model_copy(update={"null": 0.5, "percent": False})
+    headline_figure(make_table(recorded(table=TABLE.model_copy(update={"columns": (first, TABLE.columns[1]), "baseline": None}))))
+    assert [args[0] for args, _ in drawn["axvline"]] == [0.5]
+
+
 def test_the_legends_name_intervals_only_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
     named: list[str] = []
     original = matplotlib.figure.Figure.legend

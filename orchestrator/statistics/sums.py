@@ -1,0 +1,83 @@
+"""Predictions of one trial as sums per speaker, from which a score can be had for any weighting of the speakers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainables.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TEST_SET = ("unit", "speaker", "truth")
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """What is summed over the units of a speaker.
+
+    Attributes:
+        columns: Those of the predictions that it reads.
+        terms: From the predictions to what each unit adds ``[units, ...]``.
+        groups: From the predictions to the group of each unit ``[units]``, from 0: what the score is a mean within, such as the
+            class; -1 for a unit that has no part in the score.
+    """
+
+    columns: tuple[str, ...]
+    terms: Callable[[pd.DataFrame], np.ndarray]
+    groups: Callable[[pd.DataFrame], np.ndarray]
+
+
+@dataclass(frozen=True)
+class SpeakerSums:
+    """What one trial's test set says of each of its speakers.
+
+    Attributes:
+        speakers: Names, sorted.
+        sums: Of a statistic's terms ``[speakers, ...]``.
+        sizes: Units ``[speakers, groups]`` that have part in the score.
+        digest: Of the test set without the predictions (unit, speaker, truth): equal for trials that can be paired.
+    """
+
+    speakers: tuple[str, ...]
+    sums: np.ndarray
+    sizes: np.ndarray
+    digest: str
+
+    @property
+    def units(self) -> int:
+        """Units that have part in the score."""
+        return int(self.sizes.sum())
+
+
+def speaker_sums(predictions: pd.DataFrame, statistic: Statistic) -> SpeakerSums:
+    """Add up a file of predictions (:func:`trainables.metrics.write_predictions`); the order of its lines does not matter.
+
+    Raises:
+        UserError: A column is missing, a value is missing, or there is no line.
+    """
+    needed = tuple(dict.fromkeys((*_TEST_SET, *statistic.columns)))
+    lacking = [name for name in needed if name not in predictions or predictions[name].isna().any()]
+    if lacking or predictions.empty:
+        found = f"no {', '.join(lacking)} or gaps therein" if lacking else "no line"
+        raise UserError(f"the predictions have {found}, expected complete columns {', '.join(needed)}; run that trial again")
+    # In a fixed order, because sums of floating-point terms depend on it.
+    predictions = predictions.sort_values("unit", kind="stable", key=lambda units: units.astype(str))
+    speakers, speaker = np.unique(predictions["speaker"].to_numpy().astype(str), return_inverse=True)
+    terms, groups = statistic.terms(predictions), statistic.groups(predictions)
+    sums = np.zeros((len(speakers), *terms.shape[1:]))
+    np.add.at(sums, speaker, terms)
+    sizes = np.zeros((len(speakers), max(groups.max() + 1, 1)))
+    counted = groups >= 0
+    np.add.at(sizes, (speaker[counted], groups[counted]), 1)
+    return SpeakerSums(tuple(speakers.tolist()), sums, sizes, _digest(predictions))
+
+
+def _digest(predictions: pd.DataFrame) -> str:
+    lines = sorted(zip(*(predictions[name].astype(str) for name in _TEST_SET), strict=True))
+    return hashlib.sha256(repr(lines).encode()).hexdigest()
