@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.plan import Plan, State
+from trainables.recombination import Recombination
 
 _REFRESH_SECONDS = 0.5
 
@@ -127,5 +129,12 @@ def plan_sentence(plan: Plan) -> str:
     return (
         f"{len(plan.trials)} trials ({len(plan.study.chains)} rows x {len(plan.seeds)} seeds) need {plan.unshared} stage results; "
         f"sharing leaves {len(plan.stages)} distinct stages ({plan.unshared / max(len(plan.stages), 1):.1f} times fewer), "
-        f"of which {len(plan.in_state(State.missing))} will run.{left}"
+        f"of which {len(plan.in_state(State.missing))} will run.{_recombined(plan)}{left}"
     )
+
+
+def _recombined(plan: Plan) -> str:
+    """Which of them train nothing."""
+    kinds = Counter(stage.stage.label for stage in plan.stages if isinstance(stage.stage, Recombination))
+    told = " and ".join(f"{label} ({count})" for label, count in kinds.items())
+    return f" Stored predictions are recombined, and nothing is trained again, for {told}." if told else ""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainables.errors import UserError
+from trainables.pretrained import EMBEDDED
 from trainables.stage import Stage
 
 
@@ -51,6 +52,10 @@ _DEMO = {
     },
     "EmotionClassifier": {"width": 8, "epochs": 12, "batch_size": 32, "learning_rate": 1e-3, "precision": "float32"},
     "SessionClassifier": {"hidden_size": 32, "epochs": 30},
+    "FilterbankFeatures": {"hop": 320},
+    "SentenceEmbeddings": {"model": EMBEDDED},
+    "EmotionModel": {"width": 32, "epochs": 20},
+    "SequenceClassifier": {"hidden_size": 32, "epochs": 30, "together": 5},
     "CrnnClassifier": {
         "width": 8,
         "hidden_size": 32,
@@ -68,6 +73,10 @@ _SMOKE = {
     "ContrastivePretraining": {"width": 1, "batch_size": 16, "epochs": 2, "iterations_per_epoch": 2, "precision": "float32"},
     "EmotionClassifier": {"width": 1, "epochs": 1, "batch_size": 64, "precision": "float32"},
     "SessionClassifier": {"hidden_size": 4, "epochs": 1},
+    "FilterbankFeatures": {"hop": 800, "mels": 8},
+    "SentenceEmbeddings": {"model": EMBEDDED},
+    "EmotionModel": {"width": 8, "epochs": 1},
+    "SequenceClassifier": {"hidden_size": 4, "epochs": 1, "together": 2},
     "CrnnClassifier": {"width": 1, "hidden_size": 4, "segments_per_session": 2, "epochs": 1, "precision": "float32"},
 }
 

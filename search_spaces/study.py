@@ -16,6 +16,7 @@ from trainables.cross_validation import CrossValidation
 from trainables.divided import DividedStage
 from trainables.errors import UserError
 from trainables.protocols import Protocol
+from trainables.recombination import Recombination
 from trainables.stage import Stage
 
 Chain = Callable[[int], Stage]
@@ -30,11 +31,13 @@ class Study:
         table: Rows, columns and published numbers.
         chains: For every row's key, its chain.
         protocol: What captions say besides the protocols of the rows: what pretraining may see, which epoch counts.
+        seeds: The paper's number of runs, for the paper's scale; None for the scale's own.
     """
 
     table: TableSpec
     chains: dict[str, Chain]
     protocol: str
+    seeds: int | None = None
 
     def __post_init__(self) -> None:
         if list(self.chains) != [row.key for row in self.table.rows]:
@@ -63,26 +66,39 @@ class Study:
     def selects(self) -> bool:
         """Whether any row's last stage chooses an epoch on a development set; otherwise the last one counts."""
         last = [divided_stage(chain(0)) for chain in self.chains.values()]
-        exposures = [stage.exposure() for stage in last if stage is not None]
+        exposures = [stage.exposure() for stage in last if stage is not None and not isinstance(stage, Recombination)]
         return any(exposure is not None and exposure.selected == "dev" for exposure in exposures)
+
+    def _trains(self) -> bool:
+        """Whether any row's last stage learns from a training set."""
+        last = (divided_stage(chain(0)) for chain in self.chains.values())
+        return any(stage is not None and (known := stage.exposure()) is not None and known.fitted != "nothing" for stage in last)
 
     def divided_by(self) -> str:
         """The protocols of all rows by name, digest and sentence, which epoch counts, and the study's own remarks."""
         told = [f"{protocol}: {protocol.sentence}" for protocol in dict.fromkeys(self.protocols().values())]
         epoch = "the epoch that is best on the development set counts" if self.selects() else "the last epoch counts"
-        return "; ".join([*told, epoch, self.protocol] if told else [self.protocol])
+        return "; ".join([*told, *([epoch] if self._trains() else []), self.protocol])
 
     def under(self, protocol: Protocol) -> Study:
         """The same study with another protocol in every row; one with folds makes a cross-validation of each.
 
-        A stage that selects, for instance an epoch, does so on the first inner fold of a nested protocol.
+        A stage that selects, for instance an epoch, does so on the first inner fold of a nested protocol. Columns of development
+        scores are left out where the protocol has no such scores beside the others, and the study's remarks say so.
 
         Raises:
             UserError: A row's last stage is not divided by any protocol, or a stage upstream of it was trained on speakers of the
                 same corpus by one of its own.
         """
         chains = {key: _under(protocol, key, chain) for key, chain in self.chains.items()}
-        return replace(self, chains=chains)
+        lost = [column for column in self.table.columns if not _scores_beside(protocol) and self.table.reads_development(column)]
+        table = self.table.model_copy(update={"columns": tuple(column for column in self.table.columns if column not in lost)})
+        titles = ", ".join(column.title for column in lost)
+        remarks = [
+            self.protocol,
+            *([f"no {titles}: {protocol.name} has no scores of a development set beside others"] if lost else []),
+        ]
+        return replace(self, table=table, chains=chains, protocol="; ".join(filter(None, remarks)))
 
     def kinds(self, scale: Scale) -> Iterator[Stage]:
         """Every kind of stage that the study runs, at one seed."""
@@ -101,22 +117,37 @@ def divided_stage(last: Stage) -> DividedStage | None:
     return last if isinstance(last, DividedStage) else None
 
 
+def _scores_beside(protocol: Protocol) -> bool:
+    """Whether rows have scores of a development set beside their own; the development sets of folds overlap, and have none."""
+    return protocol.scheme == "named" and bool(protocol.dev)
+
+
 def _under(protocol: Protocol, row: str, chain: Chain) -> Chain:
     def changed(seed: int) -> Stage:
         last = chain(seed)
         stage = divided_stage(last)
         if stage is None:
             raise UserError(f"row {row!r} ends with a {type(last).__name__}, which no protocol divides; leave out --protocol")
-        _refuse_trained_upstream(row, stage, protocol)
+        try:
+            divided = _divided_by(protocol, stage)
+        except UserError as error:
+            raise UserError(f"--protocol: row {row!r} cannot be had under {protocol.name!r}: {error}") from error
+        _refuse_trained_upstream(row, divided, protocol)
         if protocol.folds == 1:
-            return stage.with_upstream({}, protocol=protocol)
-        division = {"protocol": protocol, "inner": None}
-        if protocol.inner_folds:
-            nested = division | {"inner": 0}
-            division = nested if stage.with_upstream({}, **nested).exposure().selected == "dev" else division
-        return CrossValidation(folds=tuple(stage.with_upstream({}, fold=n, **division) for n in range(protocol.folds)))
+            return divided
+        return CrossValidation(folds=tuple(divided.with_upstream({}, fold=number) for number in range(protocol.folds)))
 
     return changed
+
+
+def _divided_by(protocol: Protocol, stage: DividedStage) -> DividedStage:
+    """The stage on the first fold, and where it selects on the first inner fold."""
+    division = {"protocol": protocol, "inner": None, "fold": 0}
+    if protocol.inner_folds:
+        nested = stage.with_upstream({}, **division | {"inner": 0})
+        if nested.exposure().selected == "dev":
+            return nested
+    return stage.with_upstream({}, **division)
 
 
 def _refuse_trained_upstream(row: str, last: DividedStage, protocol: Protocol) -> None:
@@ -132,11 +163,10 @@ def _refuse_trained_upstream(row: str, last: DividedStage, protocol: Protocol) -
             )
 
 
-def study(table: TableSpec, rows: list[tuple[Row, Chain]], protocol: str) -> Study:
+def study(table: TableSpec, rows: list[tuple[Row, Chain]], protocol: str, seeds: int | None = None) -> Study:
     """A study from its rows, each with its chain, in the order of the table."""
-    return Study(
-        table.model_copy(update={"rows": tuple(row for row, _ in rows)}), {row.key: chain for row, chain in rows}, protocol
-    )
+    table = table.model_copy(update={"rows": tuple(row for row, _ in rows)})
+    return Study(table, {row.key: chain for row, chain in rows}, protocol, seeds)
 
 
 def study_names() -> list[str]:

@@ -9,12 +9,17 @@ import pandas as pd
 import soundfile
 
 RATE = 16000
+_WORDS = ("everything is so hard and I am tired", "we had a lovely day and laughed a lot")
 
 
 def write_tiny_corpora(folder: Path) -> Path:
-    """Write an ``mdd`` of 12 sessions, a ``mosei`` of 36 utterances and an ``iemocap`` of 60; returns their corpora.toml."""
+    """Write an ``mdd`` of 12 sessions, a ``daic_woz`` of 18, a ``mosei`` of 36 utterances and an ``iemocap`` of 60.
+
+    Returns their corpora.toml.
+    """
     rng = np.random.default_rng(0)
-    for role in ("mdd", "mosei", "iemocap"):
+    roles = ("mdd", "mosei", "iemocap", "daic_woz")
+    for role in roles:
         (folder / role).mkdir(parents=True)
     sessions = [_session(folder / "mdd", number, rng) for number in range(12)]
     pd.DataFrame([row for rows in sessions for row in rows]).to_csv(folder / "mdd" / "metadata.csv", index=False)
@@ -22,7 +27,8 @@ def write_tiny_corpora(folder: Path) -> Path:
     pd.DataFrame(utterances).to_csv(folder / "mosei" / "metadata.csv", index=False)
     emotional = [_emotional(folder / "iemocap", number, rng) for number in range(60)]
     pd.DataFrame(emotional).to_csv(folder / "iemocap" / "metadata.csv", index=False)
-    roles = ("mdd", "mosei", "iemocap")
+    interviews = [row for number in range(18) for row in _interview(folder / "daic_woz", number, rng)]
+    pd.DataFrame(interviews).to_csv(folder / "daic_woz" / "metadata.csv", index=False)
     (folder / "corpora.toml").write_text("".join(f'[{role}]\nroot = "{role}"\n\n' for role in roles))
     return folder / "corpora.toml"
 
@@ -57,12 +63,26 @@ def _utterance(folder: Path, number: int, rng: np.random.Generator) -> dict:
     positive, split = number % 2, ("train" if speaker < 6 else "dev" if speaker < 9 else "test")
     name = f"u{number:02d}.wav"
     soundfile.write(folder / name, _sound(rng, rng.uniform(1, 6), 900 if positive else 300), RATE)
-    return {"file_name": name, "speaker": f"v{speaker:02d}", "sentiment": 1.5 if positive else -1.5, "split": split}
+    labels = {"sentiment": 1.5 if positive else -1.5, "split": split, "text": f"{_WORDS[positive]} {name}"}
+    return {"file_name": name, "speaker": f"v{speaker:02d}", **labels}
 
 
 def _emotional(folder: Path, number: int, rng: np.random.Generator) -> dict:
-    """One of six utterances of one of ten speakers, each in another emotion; the last is left out of the five classes."""
+    """One of six utterances of one of ten speakers in five dialogues, each in another emotion; the last has no class."""
     tones = {"ang": 1500, "exc": 1200, "sad": 200, "fru": 600, "neu": 400, "xxx": 800}
     emotion, name = list(tones)[number % 6], f"e{number:02d}.wav"
     soundfile.write(folder / name, _sound(rng, rng.uniform(1, 3), tones[emotion]), RATE)
-    return {"file_name": name, "speaker": f"Ses{number // 6:02d}", "emotion": emotion}
+    rated = {"valence": 4.0 if emotion == "exc" else 2.0, "activation": 2.0 if emotion == "sad" else 4.0, "dominance": 3.0}
+    dialogue = {"speaker": f"Ses{number // 6:02d}", "session": f"d{number // 12}"}
+    return {"file_name": name, **dialogue, "emotion": emotion, "text": f"{_WORDS[emotion == 'exc']} {name}", **rated}
+
+
+def _interview(folder: Path, number: int, rng: np.random.Generator) -> list[dict]:
+    """Three turns of a participant; of the 18 participants every third is depressed."""
+    depressed = int(number % 3 == 0)
+    name, lengths = f"p{number:02d}.wav", rng.uniform(1, 3, size=3)
+    soundfile.write(folder / name, _sound(rng, lengths.sum(), 300 if depressed else 900), RATE)
+    whole = {"file_name": name, "speaker": f"p{number:02d}", "talker": "subject", "session": f"p{number:02d}"}
+    whole |= {"depressed": depressed, "split": ("train", "dev", "test")[number // 6], "text": f"{_WORDS[not depressed]} {name}"}
+    ends = np.cumsum(lengths).round(3)
+    return [{**whole, "start": float(end - length), "end": float(end)} for end, length in zip(ends, lengths.round(3), strict=True)]

@@ -58,7 +58,7 @@ def test_list_shows_every_role_with_its_readers_root_and_twin_and_every_reader(c
         assert role in lines
     assert "demo" in lines["mdd"]
     assert " mosei " in lines["mosei"].split("formats", 1)[1]
-    assert " - " in lines["daic_woz"]
+    assert " - " in lines["casia"]
     for reader in READERS:
         assert reader == "twin" or f"{reader}: " in done.stdout
 

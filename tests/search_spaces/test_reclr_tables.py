@@ -12,7 +12,8 @@ from trainables.corpora.twins.recipe import RECIPES
 from trainables.errors import UserError
 from trainables.stage import from_config, to_config
 
-STUDIES = [load_study(name) for name in study_names() if name != "reclr_search"] + [CURVE]
+NAMES = [name for name in study_names() if name.startswith("reclr_") and name != "reclr_search"]
+STUDIES = [*map(load_study, NAMES), CURVE]
 
 
 def pretraining(study, row):
