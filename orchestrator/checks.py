@@ -23,7 +23,6 @@ from trainables.corpora.corpus import CorpusSource
 from trainables.errors import Faults, UserError
 from trainables.pretrained import Weights, find_all_weights
 from trainables.protocols import find_protocol
-from trainables.sentence_embeddings import SentenceEmbeddings
 from trainables.stage import Stage
 
 
@@ -103,7 +102,7 @@ def check(options: Options) -> Checked:
         distinct = set(found["question"].kinds(found.get("scale", SCALES["paper"])))
         if "scale" in found:  # it decides which weights are read
             attempt("weights", lambda: find_weights_of(distinct, options.corpora))
-        attempt("transcripts", lambda: check_transcripts(distinct, found.get("corpora", {})))
+        attempt("readable", lambda: check_corpora(distinct, found.get("corpora", {})))
         nodes = [options.machine] if options.address is None else None
         for message in request_faults(options.request, distinct, nodes) + search_faults(options, found["question"]):
             faults.add(message)
@@ -179,18 +178,17 @@ def find_weights_of(stages: Iterable[Stage], corpora: str) -> dict[str, Weights]
     return find_all_weights(names, pretrained_directories(corpora)) if names else {}
 
 
-def check_transcripts(stages: Iterable[Stage], corpora: Mapping[str, CorpusSource]) -> None:
-    """Make sure that stages that read words find some. A twin, which may not be made yet, has them.
+def check_corpora(stages: Iterable[Stage], corpora: Mapping[str, CorpusSource]) -> None:
+    """Make sure that the corpora have what the stages read. A twin, which may not be made yet, has it.
 
     Raises:
-        UserError: Corpora have none: each.
+        UserError: All that is lacking.
     """
-    asked = {(stage.corpus, stage.unit): stage for stage in stages if isinstance(stage, SentenceEmbeddings)}
-    faults = Faults("the transcripts")
-    for (role, _), stage in asked.items():
-        source = corpora.get(role)
-        if source is not None and not source.is_twin and (fault := stage.corpus_fault(source)) is not None:
-            faults.add(fault)
+    places = [(stage, corpora.get(role)) for stage in stages for role in stage.roles().values()]
+    found = [stage.corpus_fault(source) for stage, source in places if source is not None and not source.is_twin]
+    faults = Faults("the corpora")
+    for message in sorted({fault for fault in found if fault is not None}):
+        faults.add(message)
     faults.raise_if_any()
 
 

@@ -169,6 +169,10 @@ class Stage(BaseModel):
             return f"{type(self).__name__} runs on one worker"
         return None
 
+    def corpus_fault(self, corpus: CorpusSource) -> str | None:
+        """Why this stage cannot use a corpus that it names, for the user, or None; asked before anything is computed."""
+        return None
+
     def exposure(self) -> Exposure | None:
         """What the result can know of the units that the stage is given, for the leakage audit; None: not declared, a finding."""
         return None

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from orchestrator.checks import check_transcripts
+from orchestrator.checks import check_corpora
 from orchestrator.execution.local import LocalExecutor
 from orchestrator.execution.setting import Setting
 from orchestrator.provenance import code_version
@@ -184,7 +184,7 @@ def test_a_stage_that_was_stopped_goes_on_and_gives_the_same_bytes(tmp_path, cor
 def test_a_corpus_without_transcripts_is_told_before_anything_is_computed(tmp_path, tiny):
     silent = open_corpora(str(write_corpus(tmp_path / "mdd", words=False)), tmp_path, ["mdd"])["mdd"]
     with pytest.raises(UserError, match="none of the 36 turns of corpus 'mdd' has a transcript"):
-        check_transcripts([STAGE], {"mdd": silent})
+        check_corpora([STAGE], {"mdd": silent})
     with pytest.raises(UserError, match="column text"):
         STAGE.run(Context(tmp_path / "out", silent, tiny))
 
