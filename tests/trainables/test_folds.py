@@ -17,8 +17,10 @@ from trainables.protocols.catalogue import (
     IEMOCAP_5_SESSIONS,
     IEMOCAP_10_SPEAKERS,
     IEMOCAP_IMPROVISED,
+    IEMOCAP_MIXED_5,
     MSP_PODCAST_TEST1,
     MSP_PODCAST_TEST2,
+    SPEAKERS_4_FOLD,
 )
 from trainables.protocols.folds import groups_of
 from trainables.tasks import TASKS
@@ -61,6 +63,8 @@ WHOLE = {
     "iemocap-10-speakers": (iemocap(), IEMOCAP_10_SPEAKERS),
     "casia-4-speakers": (casia(), CASIA_4_SPEAKERS),
     "casia-mixed-5-fold": (casia(), CASIA_MIXED_5),
+    "iemocap-mixed-5-fold": (iemocap(), IEMOCAP_MIXED_5),
+    "speakers-4-fold": (iemocap(), SPEAKERS_4_FOLD),
 }
 
 
@@ -108,6 +112,20 @@ def test_the_papers_folds_of_casia_have_every_speaker_on_both_sides_and_say_so()
     sets = divide(casia(), CASIA_MIXED_5, 0, fold=0)
     assert set(sets["train"].table["speaker"]) == set(sets["test"].table["speaker"]) == set(casia().table["speaker"])
     assert "EVERY SPEAKER" in CASIA_MIXED_5.sentence
+
+
+def test_the_papers_folds_of_iemocap_test_nobody_and_no_dialogue_that_is_not_trained_on_and_say_so():
+    for fold in range(5):
+        sets = divide(iemocap(), IEMOCAP_MIXED_5, 0, fold=fold)
+        for column in ("speaker", "session"):
+            assert set(sets["test"].table[column]) <= set(sets["train"].table[column]) == set(iemocap().table[column])
+    assert "EVERY SPEAKER AND EVERY DIALOGUE" in IEMOCAP_MIXED_5.sentence
+
+
+def test_folds_of_speakers_take_the_fewest_speakers_that_a_joined_corpus_has():
+    assert {name for names in folds_of(casia(), SPEAKERS_4_FOLD) for name in names} == set(casia().table["unit"])
+    tested = [set(divide(casia(), SPEAKERS_4_FOLD, 1, fold=fold)["test"].table["speaker"]) for fold in range(4)]
+    assert sorted(map(len, tested)) == [1, 1, 1, 1]
 
 
 @settings(max_examples=30, deadline=None)
@@ -186,7 +204,9 @@ def test_golden_digests():
         "iemocap-5-sessions-improvised": "9a61c860",
         "casia-4-speakers": "ebcf719b",
         "casia-mixed-5-fold": "c7623af1",
+        "iemocap-mixed-5-fold": "c7623af1",
         "msp-podcast-test1": "e986600b",
         "msp-podcast-test2": "a9be692a",
         "speakers-5-fold": "50557978",
+        "speakers-4-fold": "92f51268",
     }

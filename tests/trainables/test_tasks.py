@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from trainables.corpora.emotions import EMOTION_CODES
 from trainables.errors import UserError
 from trainables.tasks import TASKS
 from trainables.units import read_units
@@ -61,3 +62,13 @@ def test_the_class_maps_of_iemocap_and_casia_merge_and_leave_out_what_their_name
     assert classes("emotion4_unmerged", codes) == ["angry", "happy", None, "sad", None, "neutral", None, None, None]
     assert classes("emotion6", codes) == ["angry", "happy", "excited", "sad", "frustrated", "neutral", None, None, None]
     assert classes("casia6", codes) == ["angry", "happy", None, "sad", None, "neutral", "fearful", "surprised", None]
+
+
+def test_the_classes_of_joined_corpora_are_those_of_casia_and_emodb_together():
+    """EmoDB's seven are in its documentation's words (Burkhardt et al., Interspeech 2005), CASIA's in those of its folders."""
+    casia = ["angry", "fear", "happy", "neutral", "sad", "surprise"]
+    emodb = ["anger", "boredom", "disgust", "anxiety", "happiness", "sadness", "neutral"]
+    found = [set(classes("emotion8", [EMOTION_CODES[word] for word in words])) for words in (casia, emodb)]
+    assert found[0] | found[1] == set(TASKS["emotion8"].classes)
+    assert [len(names) for names in found] == [6, 7]
+    assert classes("emotion8", ["hap", "exc", "bor", "fru", "con", "oth", "xxx", ""]) == ["happy", "happy", "bored", *[None] * 5]

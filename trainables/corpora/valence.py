@@ -8,7 +8,7 @@ from __future__ import annotations
 
 _CATEGORIES = {
     1: "happiness happy hap joy joyful excited excitement exc amusement amused contentment love pride relief positive",
-    -1: "anger angry ang sadness sad fear fearful fea anxious anxiety disgust disgusted dis boredom bored "
+    -1: "anger angry ang sadness sad fear fearful fea anxious anxiety disgust disgusted dis boredom bored bor "
     "frustration frustrated fru contempt shame guilt pain negative",
     0: "neutral neu normal calm surprise surprised sur",
 }

@@ -68,6 +68,16 @@ IEMOCAP_10_SPEAKERS = Protocol(
     folds=10,
     inner_folds=9,
 )
+IEMOCAP_MIXED_5 = Protocol(
+    name="iemocap-mixed-5-fold",
+    sentence="five folds of utterances: EVERY SPEAKER AND EVERY DIALOGUE IS IN TRAINING AND TEST, as we read the paper",
+    source="Supervised contrastive learning across corpora, section 4.2: 'the two datasets were divided into 5 parts respectively, "
+    "leaving one part for testing'; it names neither speakers nor sessions, so parts of utterances is our reading, as with CASIA, "
+    "whose four speakers allow no other",
+    scheme="k_fold",
+    group="unit",
+    folds=5,
+)
 IEMOCAP_IMPROVISED = IEMOCAP_5_SESSIONS.model_copy(
     update={
         "name": "iemocap-5-sessions-improvised",
@@ -111,6 +121,14 @@ SPEAKERS_5_FOLD = Protocol(
     scheme="k_fold",
     folds=5,
     inner_folds=4,
+)
+SPEAKERS_4_FOLD = Protocol(
+    name="speakers-4-fold",
+    sentence="four folds by speaker, drawn by seed, stratified where a label is the speaker's",
+    source="ours, to join corpora of as few as four speakers with others: every corpus in as many folds as the smallest allows",
+    scheme="k_fold",
+    folds=4,
+    inner_folds=3,
 )
 
 PROTOCOLS = {value.name: value for value in list(vars().values()) if isinstance(value, Protocol)}

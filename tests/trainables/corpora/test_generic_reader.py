@@ -103,7 +103,7 @@ def test_an_unknown_emotion_is_a_fault_that_says_how_to_map_it_and_the_map_mends
 def test_words_for_emotions_become_iemocaps_codes_and_an_empty_one_stays_empty(open_corpus: Callable) -> None:
     words = [("1", "Anger"), ("2", "anger"), ("2", "neutral"), ("3", "neu"), ("3", "boredom"), ("3", "xxx"), ("3", "")]
     rows = [{"file": "a.wav", "start": str(n / 10), "speaker": speaker, "label": word} for n, (speaker, word) in enumerate(words)]
-    assert open_corpus("iemocap", rows).manifest()["emotion"].tolist() == ["ang", "ang", "neu", "neu", "oth", "xxx", ""]
+    assert open_corpus("iemocap", rows).manifest()["emotion"].tolist() == ["ang", "ang", "neu", "neu", "bor", "xxx", ""]
 
 
 def test_an_unknown_word_for_an_emotion_is_a_fault_that_says_how_to_map_it_and_the_map_mends_it(
