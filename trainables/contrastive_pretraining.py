@@ -181,7 +181,7 @@ class ContrastivePretraining(Stage):
         import torch
 
         from trainables.models.weights import save_encoder
-        from trainables.training import train
+        from trainables.training import train_watched
 
         batch_of = self._batches(context)
         learner = self._learner(context)
@@ -189,37 +189,23 @@ class ContrastivePretraining(Stage):
             learner.query.parameters(), lr=self.learning_rate, momentum=self.sgd_momentum, weight_decay=self.weight_decay
         )
         step = self._training_step(context, learner, optimizer, batch_of)
-        last: dict[str, torch.Tensor] = {}
-
-        def remembering_step(index: int) -> dict[str, torch.Tensor]:
-            last.update(step(index))
-            return last
-
-        def after_epoch(epoch: int) -> dict[str, float]:
-            if not math.isfinite(loss := float(last["loss"])):
-                raise UserError(
-                    f"the loss is {loss} after epoch {epoch}; lower learning_rate ({self.learning_rate}), "
-                    "or set precision='float32'"
-                )
-            return {"learning_rate": optimizer.param_groups[0]["lr"]}
-
         begun = context.begun(self.resume) if self.resume else None
         begin = torch.load(begun / _STATE, map_location="cpu", weights_only=True) if begun else None
-        state = train(
+        state, metrics = train_watched(
             context,
             seed=self.seed,
             steps=self.last_epoch * self.iterations_per_epoch,
             steps_per_epoch=self.iterations_per_epoch,
-            step=remembering_step,
-            parts={"learner": learner, "optimizer": optimizer},
-            after_epoch=after_epoch,
+            step=step,
+            parts={"learner": learner},
+            optimizer=optimizer,
+            mend=f"lower learning_rate ({self.learning_rate}), or set precision='float32'",
             begin=begin,
         )
         if context.rank == 0:
             if self.stop_epoch is not None:
                 torch.save(state, context.directory / _STATE)
             save_encoder(context.directory, learner.query)
-            metrics = {name: float(value) for name, value in last.items()}
             (context.directory / "metrics.json").write_text(json.dumps(metrics))
 
     def _learner(self, context: Context) -> MomentumContrast:

@@ -177,7 +177,7 @@ def _downloaded(name: str) -> Path:
         reason = f"Hugging Face does not answer ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
     raise UserError(
         f"pretrained weights {name!r} are not on this machine, and {reason}: where there is a network run "
-        f"`hf download {name} --local-dir DIR`, and if that brings no .safetensors, `{_conversion('DIR')}`; "
+        f"`hf download {name} --local-dir {_folder(name)}`, and if that brings no .safetensors, `{_conversion(_folder(name))}`; "
         f"then {_to_be_given(name)}"
     )
 
@@ -188,7 +188,15 @@ def _conversion(directory: str | Path) -> str:
 
 
 def _to_be_given(name: str) -> str:
-    return f'put DIR on this machine and give it in corpora.toml: [pretrained] with the line "{name}" = "DIR"'
+    return (
+        f"put {_folder(name)} on this machine, beside corpora.toml, and give it there: [pretrained] with the line "
+        f'"{name}" = "{_folder(name)}"'
+    )
+
+
+def _folder(name: str) -> str:
+    """A folder of their own for these weights."""
+    return f"weights/{name.rpartition('/')[2]}"
 
 
 def _decides(file: str) -> bool:
@@ -220,7 +228,7 @@ def _deciding_files(name: str, directory: Path) -> list[Path]:
     if not directory.is_dir():
         raise UserError(f"{where} is no folder on this machine; paths in corpora.toml are relative to its own folder")
     if not (directory / _CONFIG).is_file():
-        raise UserError(f"{where} has no {_CONFIG}; give the folder that `hf download {name} --local-dir DIR` fills")
+        raise UserError(f"{where} has no {_CONFIG}; give the folder that `hf download {name} --local-dir {_folder(name)}` fills")
     besides = [*_BESIDES, *(() if (directory / _TOKENIZER).is_file() else _VOCABULARIES)]
     files = [_CONFIG, *_weight_files(where, directory), *(file for file in besides if (directory / file).is_file())]
     return [directory / file for file in sorted(files)]

@@ -177,6 +177,15 @@ class Stage(BaseModel):
         """What the result can know of the units that the stage is given, for the leakage audit; None: not declared, a finding."""
         return None
 
+    def repeated(self) -> dict[str, tuple[Stage, float]]:
+        """What this stage would compute again and again, and what to compute once instead; the plan decides where that pays.
+
+        Returns:
+            By the name of a shortcut in :meth:`upstream`: the stage whose result spares the work, and how many times this stage
+            would do that work without it.
+        """
+        return {}
+
     def upstream(self) -> dict[str, Stage]:
         """The stages this one reads, by field name; those of a field that holds several as 'field.0', 'field.1', ..."""
         found: dict[str, Stage] = {}

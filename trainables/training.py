@@ -7,11 +7,13 @@ step and the parts' states and no generator state at all.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import torch
 
+from trainables.errors import UserError
 from trainables.numerics import seeded
 from trainables.stage import Context
 
@@ -109,6 +111,62 @@ def train(
         if done < steps and context.checkpoint_due():
             context.save_checkpoint(_state(done, sums, parts))
     return _state(steps, sums, parts)
+
+
+def train_watched(
+    context: Context,
+    *,
+    seed: int,
+    steps: int,
+    steps_per_epoch: int,
+    step: Callable[[int], Mapping[str, torch.Tensor]],
+    parts: Mapping[str, Stateful],
+    optimizer: torch.optim.Optimizer,
+    mend: str,
+    begin: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """:func:`train` of a loss, which ends where that is no longer finite; the learning rate is reported besides.
+
+    Args:
+        context: As the others that are not named here, as :func:`train` has it.
+        seed: See there.
+        steps: See there.
+        steps_per_epoch: See there.
+        step: Returns the ``loss`` among others.
+        parts: What a checkpoint must hold; 'optimizer' is added.
+        optimizer: Whose first learning rate is reported.
+        mend: What to do about a loss that is not finite.
+        begin: See there.
+
+    Returns:
+        The state after the last step, and what that step returned.
+
+    Raises:
+        UserError: The loss is not finite at the end of an epoch.
+        StopRequested: The sweep is being stopped; the checkpoint is written.
+    """
+    last: dict[str, torch.Tensor] = {}
+
+    def remembering_step(index: int) -> dict[str, torch.Tensor]:
+        last.update(step(index))
+        return last
+
+    def after_epoch(epoch: int) -> dict[str, float]:
+        if not math.isfinite(loss := float(last["loss"])):
+            raise UserError(f"the loss is {loss} in epoch {epoch + 1}; {mend}")
+        return {"learning_rate": optimizer.param_groups[0]["lr"]}
+
+    state = train(
+        context,
+        seed=seed,
+        steps=steps,
+        steps_per_epoch=steps_per_epoch,
+        step=remembering_step,
+        parts={**parts, "optimizer": optimizer},
+        after_epoch=after_epoch,
+        begin=begin,
+    )
+    return state, {name: float(value) for name, value in last.items()}
 
 
 def train_epochs(

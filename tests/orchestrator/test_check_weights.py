@@ -65,7 +65,13 @@ def test_all_weights_that_are_missing_are_told_with_the_other_faults(corpora, tm
     with pytest.raises(UserError) as caught:
         check(options(corpora, tmp_path, "paper", address="127.0.0.1:1"))
     message = str(caught.value)
-    for part in (f"weights '{BERT}'", f"hf download {OTHER} --local-dir DIR", "[pretrained]", "s03.wav", "nobody answers"):
+    for part in (
+        f"weights '{BERT}'",
+        f"hf download {OTHER} --local-dir weights/other-bert",
+        "[pretrained]",
+        "s03.wav",
+        "nobody answers",
+    ):
         assert part in message
 
 

@@ -224,7 +224,7 @@ def test_references_of_another_number_of_segments_are_refused(tmp_path, upstream
 
 
 def test_a_loss_that_is_not_finite_is_reported_with_what_to_do(tmp_path, upstream):
-    with pytest.raises(UserError, match="after epoch 1; lower learning_rate"):
+    with pytest.raises(UserError, match="in epoch 2; lower learning_rate"):
         run(stage("simclr", learning_rate=1e38), tmp_path / "result", upstream)
 
 

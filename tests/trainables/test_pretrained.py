@@ -23,7 +23,7 @@ from trainables.errors import UserError
 from trainables.pretrained import EMBEDDED, Weights, find_all_weights, find_weights, load_encoder
 from trainables.sentence_embeddings import SentenceEmbeddings
 
-NAME = "somebody/tiny-bert"
+NAME, LEAF = "somebody/tiny-bert", "tiny-bert"
 
 
 @pytest.fixture(scope="session")
@@ -131,7 +131,12 @@ def test_shards_count_like_a_whole_file_and_a_missing_one_is_named(tiny, tmp_pat
 def test_missing_weights_are_told_with_how_to_fetch_them_and_where_to_put_them():
     with pytest.raises(UserError) as caught:
         find_weights(NAME, {})
-    for part in (f"hf download {NAME} --local-dir DIR", "[pretrained]", f'"{NAME}" = "DIR"', "HF_HUB_OFFLINE"):
+    for part in (
+        f"hf download {NAME} --local-dir weights/{LEAF}",
+        "[pretrained]",
+        f'"{NAME}" = "weights/{LEAF}"',
+        "HF_HUB_OFFLINE",
+    ):
         assert part in str(caught.value)
 
 
