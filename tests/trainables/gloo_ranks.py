@@ -11,10 +11,13 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+_HEAVY = ["pandas", "pytest", "sklearn.metrics", "torch.distributed", "torch._dynamo", "transformers.models.wavlm.modeling_wavlm"]
+
 
 def run_on_ranks(function: Callable[..., None], world_size: int, directory: Path, *arguments: object) -> None:
     """Call ``function(rank, world_size, *arguments)`` on each rank, with torch.distributed initialised; fail if one fails."""
-    processes = multiprocessing.get_context("spawn")
+    processes = multiprocessing.get_context("forkserver")  # importing torch takes a rank longer than its work
+    processes.set_forkserver_preload(_HEAVY)
     ranks = [
         processes.Process(target=_one_rank, args=(function, rank, world_size, directory / "rendezvous", arguments))
         for rank in range(world_size)
