@@ -119,14 +119,22 @@ class Column(Record):
 
 
 class Curve(Record):
-    """A one-dimensional sweep: the headline metric over a row's parameter.
+    """A one-dimensional sweep: the headline metric over a row's parameter, or several columns side by side.
 
-    ``parameter`` is a key of ``Row.params``; a row without it is drawn as a level line.
+    ``parameter`` is a key of ``Row.params``; a row without it is drawn as a level line, or left out where there are several lines.
+    ``columns`` are the keys of the columns that are drawn, the headline alone where it is empty; ``panel`` is a key of
+    ``Row.params`` that tells panels apart, such as before and after a training. ``upright`` is the title of the upright axis of
+    several lines, the columns' own titles where it is empty.
     """
+
+    later = frozenset({"columns", "panel", "upright"})
 
     parameter: str
     title: str
     log: bool = False
+    columns: tuple[str, ...] = ()
+    panel: str = ""
+    upright: str = ""
 
 
 class Panel(Record):
@@ -183,6 +191,10 @@ class TableSpec(Record):
         """The column of this key."""
         return next(column for column in self.columns if column.key == key)
 
+    def curve_columns(self) -> tuple[Column, ...]:
+        """The columns that the curve draws."""
+        return tuple(map(self.column, (self.curve.columns if self.curve else ()) or (self.headline,)))
+
     def reads_development(self, column: Column) -> bool:
         """Whether a number, or what is subtracted from it, is made of scores of the development set."""
         metrics = column.metrics + (self.column(column.minus).metrics if column.minus else ())
@@ -213,8 +225,11 @@ class TableSpec(Record):
             raise ValueError(f"study {self.study!r}: columns {list(columns)} have keys that are not unique")
         named = {self.headline, *filter(None, (column.minus for column in self.columns))}
         drawn = {*self.bars.columns, self.bars.test} if self.bars else set()
+        drawn |= set(self.curve.columns) if self.curve else set()
         if unknown := sorted((named | drawn) - set(columns)):
             raise ValueError(f"study {self.study!r}: no column {', '.join(unknown)}; there are {', '.join(columns)}")
+        if len({column.percent for column in self.curve_columns()}) > 1:
+            raise ValueError(f"study {self.study!r}: the curve's columns are partly in percent; they share an axis")
         headline = self.column(self.headline)
         if headline.suffix:
             raise ValueError(f"study {self.study!r}: the headline {self.headline!r} is not a plain mean over seeds")

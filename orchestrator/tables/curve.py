@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.tables import text
@@ -21,7 +22,7 @@ from orchestrator.tables.plotting import (
     paper,
     png,
 )
-from search_spaces.table import Curve, Row
+from search_spaces.table import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +45,8 @@ def curve_figure(table: Table) -> bytes:
         ValueError: The axis is logarithmic and a value is not positive: the study's file is wrong.
     """
     curve = table.spec.curve
-    points, levels = _points(table, curve), [row for row in table.spec.rows if not _is_number(row.params.get(curve.parameter))]
+    points = points_of(table, table.spec.rows)
+    levels = [row for row in table.spec.rows if not _is_number(row.params.get(curve.parameter))]
     figure, axes = paper(table, 4.6)
     if curve.log:
         axes.set_xscale("log")
@@ -57,8 +59,14 @@ def curve_figure(table: Table) -> bytes:
     return png(figure)
 
 
-def _points(table: Table, curve: Curve) -> list[tuple[float, Row]]:
-    values = [(row.params.get(curve.parameter), row) for row in table.spec.rows]
+def points_of(table: Table, rows: Sequence[Row]) -> list[tuple[float, Row]]:
+    """The rows that have the curve's parameter, with its value, in the order of the values.
+
+    Raises:
+        ValueError: The axis is logarithmic and a value is not positive: the study's file is wrong.
+    """
+    curve = table.spec.curve
+    values = [(row.params.get(curve.parameter), row) for row in rows]
     points = sorted(((float(value), row) for value, row in values if _is_number(value)), key=lambda point: point[0])
     if curve.log and points and points[0][0] <= 0:
         raise ValueError(f"curve of {table.spec.study!r}: {curve.parameter} = {points[0][0]:g} has no place on a logarithmic axis")

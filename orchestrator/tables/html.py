@@ -114,8 +114,10 @@ def _below(words: str) -> str:
 
 
 def _picture(table: Table, name: str, png: bytes) -> str:
-    what = "curve" if name == "curve.png" else "seeds, means and intervals"
-    about = escape(f"{table.spec.title}: {'bars' if is_bars(name) else f'{what} of {text.title(table.headline)}'}")
+    is_curve = name == "curve.png"
+    drawn = ", ".join(map(text.title, table.spec.curve_columns() if is_curve else (table.headline,)))
+    what = f"{'curve' if is_curve else 'seeds, means and intervals'} of {drawn}"
+    about = escape(f"{table.spec.title}: {'bars' if is_bars(name) else what}")
     data = base64.b64encode(png).decode("ascii")
     return f'<figure><img alt="{about}" src="data:image/png;base64,{data}"></figure>'
 

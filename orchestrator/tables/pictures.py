@@ -6,12 +6,14 @@ from orchestrator.tables.bars import bar_figures
 from orchestrator.tables.cells import Table
 from orchestrator.tables.curve import curve_figure
 from orchestrator.tables.figure import headline_figure
+from orchestrator.tables.lines import lines_figure
 
 
 def pictures(table: Table) -> dict[str, bytes]:
-    """By file name: those of its own kind first, where the table is a curve (``curve.png``) or has bars (``bars_...png`` and
-    ``.svg``), and ``table.png``.
+    """By file name: those of its own kind first, where the table is a curve (``curve.png``, of one line or of several) or has bars
+    (``bars_...png`` and ``.svg``), and ``table.png``.
     """
-    curve = {"curve.png": curve_figure(table)} if table.spec.curve else {}
+    drawn = lines_figure if table.spec.curve and (table.spec.curve.columns or table.spec.curve.panel) else curve_figure
+    curve = {"curve.png": drawn(table)} if table.spec.curve else {}
     bars = bar_figures(table) if table.spec.bars else {}
     return {**curve, **bars, "table.png": headline_figure(table)}
