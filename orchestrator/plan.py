@@ -13,6 +13,7 @@ from functools import cached_property
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.audit import Audit
 from orchestrator.execution.setting import Setting
+from orchestrator.precomputing import Precomputed, precompute
 from orchestrator.records import CorpusRecord, SweepRecord, TrialRecord
 from search_spaces.scale import Scale
 from search_spaces.study import Study
@@ -64,7 +65,10 @@ class PlannedTrial:
 
 @dataclass(frozen=True)
 class Plan:
-    """All trials of a sweep and the distinct stages behind them, upstream first; ``audit`` is empty until there is one."""
+    """All trials of a sweep and the distinct stages behind them, upstream first; ``audit`` is empty until there is one.
+
+    ``precomputed`` tells which of the stages are there because they spare others work.
+    """
 
     study: Study
     scale: Scale
@@ -73,6 +77,7 @@ class Plan:
     trials: tuple[PlannedTrial, ...]
     stages: tuple[PlannedStage, ...]
     audit: Audit = field(default_factory=Audit)
+    precomputed: tuple[Precomputed, ...] = ()
 
     def in_state(self, state: State) -> list[PlannedStage]:
         """The stages that stand there."""
@@ -116,22 +121,22 @@ def make_plan(
 ) -> Plan:
     """Expand the study into trials, collect their distinct stages, and see where each stands. Changes nothing."""
     trials, stages, uses = [], {}, Counter()
-    for seed in seeds:
-        for row, chain in study.chains.items():
-            target = scale.apply(chain(seed))
-            names = {setting.fingerprint(stage): stage for stage in target.chain()}
-            stages |= names
-            uses.update(names.keys())
-            last = setting.fingerprint(target)
-            record = TrialRecord(key=f"{row}-seed{seed}", row=row, seed=seed, fingerprint=last, stages=tuple(names))
-            trials.append(PlannedTrial(record, target))
+    places = [(seed, row) for seed in seeds for row in study.chains]
+    targets, precomputed = precompute([scale.apply(study.chains[row](seed)) for seed, row in places])
+    for (seed, row), target in zip(places, targets, strict=True):
+        names = {setting.fingerprint(stage): stage for stage in target.chain()}
+        stages |= names
+        uses.update(names.keys())
+        last = setting.fingerprint(target)
+        record = TrialRecord(key=f"{row}-seed{seed}", row=row, seed=seed, fingerprint=last, stages=tuple(names))
+        trials.append(PlannedTrial(record, target))
     states = {name: _state(name, store, redo) for name in stages}
     needed = _needed({trial.target for trial in trials}, states, setting)
     planned = []
     for name, stage in stages.items():
         state = states[name] if states[name] is State.done or name in needed else State.unneeded
         planned.append(PlannedStage(stage, name, state, uses[name]))
-    return Plan(study, scale, seeds, setting, tuple(trials), tuple(planned))
+    return Plan(study, scale, seeds, setting, tuple(trials), tuple(planned), precomputed=tuple(precomputed))
 
 
 def prepare_store(plan: Plan, redo: Redo, store: ArtifactStore) -> None:

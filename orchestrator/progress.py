@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.plan import Plan, State
+from orchestrator.precomputing import Precomputed
 from trainables.recombination import Recombination
 
 _REFRESH_SECONDS = 0.5
@@ -129,8 +130,17 @@ def plan_sentence(plan: Plan) -> str:
     return (
         f"{len(plan.trials)} trials ({len(plan.study.chains)} rows x {len(plan.seeds)} seeds) need {plan.unshared} stage results; "
         f"sharing leaves {len(plan.stages)} distinct stages ({plan.unshared / max(len(plan.stages), 1):.1f} times fewer), "
-        f"of which {len(plan.in_state(State.missing))} will run.{_recombined(plan)}{left}"
+        f"of which {len(plan.in_state(State.missing))} will run.{_recombined(plan)}{_precomputed(plan)}{left}"
     )
+
+
+def _precomputed(plan: Plan) -> str:
+    """What is computed once because that pays."""
+    kinds: dict[str, list[Precomputed]] = {}
+    for each in plan.precomputed:
+        kinds.setdefault(each.stage.label, []).append(each)
+    told = [f"{label} ({len(each)} instead of {sum(one.passes for one in each):,.0f} times)" for label, each in kinds.items()]
+    return f" Computed beforehand, because it pays: {' and '.join(told)}." if told else ""
 
 
 def _recombined(plan: Plan) -> str:
