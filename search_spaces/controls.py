@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from search_spaces.study import Chain, Study
+from search_spaces.study import Chain, Study, divided_stage
 from search_spaces.table import Row
 from trainables.corpora.corpus import CorpusSource
 from trainables.cross_validation import CrossValidation
@@ -65,8 +65,11 @@ def with_controls(study: Study, missing: Mapping[str, str]) -> Study:
 
     Raises:
         UserError: As :func:`control_role`.
+        ValueError: The study was put under a protocol with folds before: a mistake of ours.
     """
     descriptors = SessionDescriptors(corpus=control_role(study))
+    if isinstance(study.chains[study.table.baseline](0), CrossValidation):
+        raise ValueError(f"study {study.name!r}: add the controls first and the protocol with folds afterwards")
     chains = {name: _shortcut(study, descriptors, name) for name in SHORTCUTS if name not in missing}
     chains["shuffled"] = lambda seed: _target(study, seed).with_upstream({}, shuffled_labels=True)
     filler = ("",) * (len(study.table.row_titles) - 1)
@@ -99,9 +102,7 @@ def _shortcut(study: Study, descriptors: SessionDescriptors, name: str) -> Chain
 def _target(study: Study, seed: int = 0) -> DividedStage:
     """The last stage of the baseline row; of a cross-validation its first fold."""
     baseline = study.table.baseline
-    stage = study.chains[baseline](seed) if baseline else None
-    if isinstance(stage, CrossValidation):
-        raise ValueError(f"study {study.name!r}: add the controls first and the protocol with folds afterwards")
-    if not isinstance(stage, DividedStage):
+    stage = divided_stage(study.chains[baseline](seed)) if baseline else None
+    if stage is None:
         raise UserError(f"--controls: {study.name!r} has no baseline row that a protocol divides; leave it out")
     return stage

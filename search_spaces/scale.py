@@ -56,6 +56,19 @@ _DEMO = {
     "SentenceEmbeddings": {"model": EMBEDDED},
     "EmotionModel": {"width": 32, "epochs": 20},
     "SequenceClassifier": {"hidden_size": 32, "epochs": 30, "together": 5},
+    "InitialEncoder": {
+        "weights": "random",
+        "layers": 2,
+        "hidden_size": 32,
+        "heads": 1,
+        "intermediate_size": 64,
+        "convolution_size": 32,
+    },
+    # Ten times the papers' rates: those are for weights that have been pretrained.
+    "SupervisedContrastive": {"epochs": 4, "learning_rate": 1e-3, "precision": "float32"},
+    "PooledClassifier": {"learning_rate": 5e-3, "precision": "float32"},
+    "DirectFineTuning": {"epochs": 4, "precision": "float32"},
+    "MaskedPretraining": {"clusters": 50, "epochs": 4},
     "CrnnClassifier": {
         "width": 8,
         "hidden_size": 32,
@@ -77,6 +90,18 @@ _SMOKE = {
     "SentenceEmbeddings": {"model": EMBEDDED},
     "EmotionModel": {"width": 8, "epochs": 1},
     "SequenceClassifier": {"hidden_size": 4, "epochs": 1, "together": 2},
+    "InitialEncoder": {
+        "weights": "random",
+        "layers": 1,
+        "hidden_size": 16,
+        "heads": 1,
+        "intermediate_size": 16,
+        "convolution_size": 8,
+    },
+    "SupervisedContrastive": {"epochs": 1, "batch_size": 16, "precision": "float32"},
+    "PooledClassifier": {"epochs": 1, "precision": "float32"},
+    "DirectFineTuning": {"epochs": 1, "precision": "float32"},
+    "MaskedPretraining": {"clusters": 4, "epochs": 1, "crop_seconds": 1.0, "batch_size": 4},
     "CrnnClassifier": {"width": 1, "hidden_size": 4, "segments_per_session": 2, "epochs": 1, "precision": "float32"},
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import ModuleType
 
@@ -14,7 +14,7 @@ from search_spaces.scale import SCALES, Scale
 from search_spaces.table import Row, TableSpec
 from trainables.cross_validation import CrossValidation
 from trainables.divided import DividedStage
-from trainables.errors import UserError
+from trainables.errors import Faults, UserError
 from trainables.protocols import Protocol
 from trainables.recombination import Recombination
 from trainables.stage import Stage
@@ -76,7 +76,7 @@ class Study:
 
     def divided_by(self) -> str:
         """The protocols of all rows by name, digest and sentence, which epoch counts, and the study's own remarks."""
-        told = [f"{protocol}: {protocol.sentence}" for protocol in dict.fromkeys(self.protocols().values())]
+        told = dict.fromkeys(f"{protocol}: {protocol.sentence}" for protocol in self.protocols().values())
         epoch = "the epoch that is best on the development set counts" if self.selects() else "the last epoch counts"
         return "; ".join([*told, *([epoch] if self._trains() else []), self.protocol])
 
@@ -88,9 +88,10 @@ class Study:
 
         Raises:
             UserError: A row's last stage is not divided by any protocol, or a stage upstream of it was trained on speakers of the
-                same corpus by one of its own.
+                same corpus by one of its own; or two rows differ by their protocols alone.
         """
         chains = {key: _under(protocol, key, chain) for key, chain in self.chains.items()}
+        _require_rows(protocol, chains)
         lost = [column for column in self.table.columns if not _scores_beside(protocol) and self.table.reads_development(column)]
         table = self.table.model_copy(update={"columns": tuple(column for column in self.table.columns if column not in lost)})
         titles = ", ".join(column.title for column in lost)
@@ -161,6 +162,27 @@ def _refuse_trained_upstream(row: str, last: DividedStage, protocol: Protocol) -
                 f"--protocol: the {stage.label} behind row {row!r} is trained on {role} by {stage.protocol.name!r}; under another "
                 "protocol the row would be tested on speakers that it has heard, with their labels: leave out --protocol"
             )
+
+
+def _require_rows(protocol: Protocol, chains: Mapping[str, Chain]) -> None:
+    """Every row can be had under the protocol, and no two are the same: they would be shown twice.
+
+    Raises:
+        UserError: All rows of which that does not hold.
+    """
+    faults, seen = Faults(f"the rows under --protocol {protocol.name}"), {}
+    for row, chain in chains.items():
+        try:
+            other = seen.setdefault(chain(0), row)
+        except UserError as error:
+            faults.add(str(error))
+            continue
+        if other != row:
+            faults.add(
+                f"--protocol: rows {other!r} and {row!r} would be the same under {protocol.name!r}, because nothing but their "
+                "protocols tells them apart; leave out --protocol"
+            )
+    faults.raise_if_any()
 
 
 def study(table: TableSpec, rows: list[tuple[Row, Chain]], protocol: str, seeds: int | None = None) -> Study:

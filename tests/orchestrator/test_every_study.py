@@ -1,6 +1,7 @@
 """Every table and curve there is, from its command to its files, on tiny corpora (the searches need Ray: test_ray_search)."""
 
 import re
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -18,6 +19,9 @@ from trainables.errors import UserError
 
 TABLES = [name for name in study_names() if find_search(name) is None]
 CURVES = [name for name in TABLES if hasattr(study_module(name), "CURVE")]
+SLOW = {"supcon_iemocap", "supcon_alpha", "supcon_margin", "supcon_own_encoder"}
+"""Half of supcon_cross_corpus; two more sweeps of one setting like supcon_temperature; and supcon_cross_corpus again on an encoder
+of its own, with epochs that the study sets and no scale can lower."""
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +31,7 @@ def run(tmp_path_factory):
     corpora, results = write_tiny_corpora(folder / "corpora"), folder / "results"
 
     def conduct_study(name, curve):
-        seeds = 1 if name.startswith("climate") else 2  # their rows are many
+        seeds = 1 if name.startswith(("climate", "supcon")) else 2  # their stages are many
         options = Options(name, curve=curve, corpora=str(corpora), scale="smoke", seeds=seeds, results=results, local=True)
         console = Console(record=True, width=120)
         with pytest.MonkeyPatch.context() as patch:
@@ -44,7 +48,11 @@ def _bars(spec):
     return {f"bars_{name}.{form}" for name in named for form in ("png", "svg")}
 
 
-@pytest.mark.parametrize(("name", "curve"), [(name, False) for name in TABLES] + [(name, True) for name in CURVES])
+@pytest.mark.parametrize(
+    ("name", "curve"),
+    [pytest.param(name, False, marks=pytest.mark.slow) if name in SLOW else (name, False) for name in TABLES]
+    + [(name, True) for name in CURVES],
+)
 def test_a_study_runs_from_its_command_to_its_table(run, name, curve):
     folder, printed = run(name, curve)
     spec = load_study(name, curve).table
@@ -75,14 +83,10 @@ def test_a_participants_emotions_are_shown_from_the_store_by_modality_with_the_t
 
 
 def test_made_again_from_mlflow_alone_every_table_has_the_same_bytes(run, tmp_path):
-    folder, _ = run(TABLES[0], False)
-    before = {file.name: file.read_bytes() for file in folder.iterdir()}
-    results = folder.parents[1]
-    for output in (tmp_path / "one", tmp_path / "two"):
-        outcome = CliRunner().invoke(app, ["--all", "--results", str(results), "--output", str(output)])
-        assert outcome.exit_code == 0, outcome.output
-    one, two = (
-        {file.relative_to(out): file.read_bytes() for file in out.rglob("*.*")} for out in (tmp_path / "one", tmp_path / "two")
-    )
-    assert one == two
-    assert {file.name: file.read_bytes() for file in (tmp_path / "one" / folder.name).iterdir()} == before
+    """As those of the sweeps that have been run until here, one at least."""
+    before = run(TABLES[0], False)[0].parent
+    outcome = CliRunner().invoke(app, ["--all", "--results", str(before.parent), "--output", str(tmp_path)])
+    assert outcome.exit_code == 0, outcome.output
+    made, again = ({file.relative_to(out): file.read_bytes() for file in out.rglob("*.*")} for out in (before, tmp_path))
+    assert again.keys() - made.keys() <= {Path("index.html")}
+    assert made == {name: again.get(name) for name in made}
