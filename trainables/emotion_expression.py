@@ -9,6 +9,7 @@ from pydantic import model_validator
 
 from trainables.divided import DividedStage
 from trainables.emotion_features import EmotionFeatures
+from trainables.errors import UserError
 from trainables.leakage.exposure import Exposure
 from trainables.protocols import Protocol
 from trainables.protocols.catalogue import DAIC_OFFICIAL
@@ -49,6 +50,9 @@ class EmotionExpression(DividedStage):
             raise ValueError(f"output {self.output!r}: the emotion model has {', '.join(self.features.outputs)}; choose one")
         if self.shuffled_labels:
             raise ValueError("shuffled_labels is a control of what is trained, and nothing is trained here; leave it out")
+        if self.protocol.folds > 1:
+            # no ValueError: a user asks for it by --protocol
+            raise UserError(f"nothing is trained here, so the folds of {self.protocol.name!r} mean nothing; leave it out")
         return self
 
     def exposure(self) -> Exposure:

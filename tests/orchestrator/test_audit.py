@@ -1,5 +1,6 @@
 """The leakage audit before a sweep: leaks stop it; allowed, they are on its runs and in its caption, as what is stated is."""
 
+import shutil
 from dataclasses import replace
 
 import pandas as pd
@@ -15,6 +16,7 @@ from orchestrator.tables.cells import make_table
 from tests.orchestrator.tables.recorded import recorded
 from tests.recorded import record_all, runs, tracker_of
 from tests.recorded import sweep as toy_sweep
+from tests.short_table import shorten
 from tests.tiny_corpora import write_tiny_corpora
 from tests.trainables.leakage.manifests import scored
 from trainables.errors import UserError
@@ -22,6 +24,15 @@ from trainables.log_mel_features import LogMelFeatures
 from trainables.protocols.catalogue import SPEAKERS_5_FOLD
 
 LEAK = "mdd, speakers-70-30: audio content"
+
+
+@pytest.fixture
+def results(tmp_path, empty_store, monkeypatch):
+    """A folder of results with a store of runs that is still empty."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "results").mkdir()
+    shutil.copy(empty_store, tmp_path / "results/mlflow.db")
+    return tmp_path / "results"
 
 
 def options(folder, **changes):
@@ -67,17 +78,17 @@ def test_a_leak_stops_the_sweep_before_anything_is_computed_and_says_what_to_do(
     assert not list((tmp_path / "results").glob("store/*"))
 
 
-def test_an_allowed_leak_is_on_every_run_and_under_the_table(tmp_path, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+def test_an_allowed_leak_is_on_every_run_and_under_the_table(tmp_path, results, monkeypatch):
+    rows = len(shorten(monkeypatch).table.rows)
     asked = options(tmp_path, allow_leaks=True)
     copy_recordings(tmp_path)
     console = Console(record=True, width=200)
     assert conduct(asked, console) == COMPLETE
     assert "leak, allowed" in console.export_text()
-    tags = [run.data.tags for run in runs(tmp_path / "results", "reclr_lambda")]
-    assert len(tags) == 1 + 8 + 8
+    tags = [run.data.tags for run in runs(results, "reclr_lambda")]
+    assert len(tags) == 1 + rows + rows
     assert all(tag["leaks"].startswith(LEAK) for tag in tags)
-    text = (tmp_path / "results/tables/reclr_lambda/table.md").read_text()
+    text = (results / "tables/reclr_lambda/table.md").read_text()
     assert "LEAKS were found and allowed" in text
     assert "byte for byte" in text
     with pytest.raises(UserError, match="1 leak was found"):
@@ -121,8 +132,7 @@ def test_a_last_stage_that_is_scored_on_nobody_stops_the_sweep():
     assert "LogMelFeatures ends a chain, but does not say on whom it is scored" in found.leaks[0]
 
 
-def test_a_search_that_goes_on_with_a_leak_is_tagged_with_it(tmp_path, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+def test_a_search_that_goes_on_with_a_leak_is_tagged_with_it(tmp_path, results, monkeypatch):
     asked = options(tmp_path, study="reclr_search", local=False, allow_leaks=True, trials=1)
     copy_recordings(tmp_path)
     began = []
@@ -133,10 +143,10 @@ def test_a_search_that_goes_on_with_a_leak_is_tagged_with_it(tmp_path, monkeypat
     assert all("audio content" in leak for leak in plan.record.leaks)
     assert any("without labels" in sentence for sentence in plan.record.stated)
     assert plan.refreshed().record == plan.record
-    tracker = tracker_of(tmp_path / "results")
+    tracker = tracker_of(results)
     tracker.open_search(plan.record)
     tracker.point_told(0, {"lambda_": 0.3}, {1: 0.5}, 0.7, "complete")
-    tags = {run.data.tags["kind"]: run.data.tags for run in runs(tmp_path / "results", "reclr_search")}
+    tags = {run.data.tags["kind"]: run.data.tags for run in runs(results, "reclr_search")}
     assert set(tags) == {"search", "point"}
     assert all("audio content" in tag["leaks"] for tag in tags.values())
     assert "without labels" in tags["search"]["stated"]
@@ -144,14 +154,14 @@ def test_a_search_that_goes_on_with_a_leak_is_tagged_with_it(tmp_path, monkeypat
         conduct(replace(asked, allow_leaks=False), Console(record=True))
 
 
-def test_a_search_without_leaks_has_no_such_tag(tmp_path):
-    tracker = tracker_of(tmp_path)
+def test_a_search_without_leaks_has_no_such_tag(results):
+    tracker = tracker_of(results)
     tracker.open_search(
         SearchRecord(study="toy", key="key", title="Toys", source="A Paper", scale="demo", seeds=(0,), trials=1, protocol="p")
     )
     tracker.point_told(0, {"lambda_": 0.3}, {}, None, "running")
-    assert len(runs(tmp_path)) == 2
-    assert not any({"leaks", "stated"} & set(run.data.tags) for run in runs(tmp_path))
+    assert len(runs(results)) == 2
+    assert not any({"leaks", "stated"} & set(run.data.tags) for run in runs(results))
 
 
 def test_a_dry_run_without_the_twins_audits_what_is_there_and_makes_nothing(tmp_path):
@@ -171,10 +181,10 @@ def test_what_is_stated_is_in_the_caption_once_and_leaks_are_its_footnote():
     assert text.endswith("LEAKS were found and allowed, so the numbers may be too good: mdd: speaker: 2 are shared.")
 
 
-def test_runs_of_a_sweep_without_leaks_have_no_such_tag(tmp_path):
-    record_all(tracker_of(tmp_path), toy_sweep())
-    assert not any("leaks" in run.data.tags for run in runs(tmp_path))
-    record_all(tracker_of(tmp_path), toy_sweep("sweep2", leaks=("mdd: speaker", "mdd: text" + "x" * 9000)))
-    tagged = [run.data.tags["leaks"] for run in runs(tmp_path) if run.data.tags["sweep"] == "sweep2"]
+def test_runs_of_a_sweep_without_leaks_have_no_such_tag(results):
+    record_all(tracker_of(results), toy_sweep())
+    assert not any("leaks" in run.data.tags for run in runs(results))
+    record_all(tracker_of(results), toy_sweep("sweep2", leaks=("mdd: speaker", "mdd: text" + "x" * 9000)))
+    tagged = [run.data.tags["leaks"] for run in runs(results) if run.data.tags["sweep"] == "sweep2"]
     assert len(tagged) == 1 + 2 + 4, "the sweep, its rows and their trials"
     assert all(tag.startswith("mdd: speaker; mdd: text") for tag in tagged)

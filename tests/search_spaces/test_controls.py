@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
+import shutil
 
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-import search_spaces.reclr_lambda
 from orchestrator.checks import Options
 from orchestrator.conductor import COMPLETE, conduct
 from orchestrator.table import app
@@ -18,6 +18,7 @@ from search_spaces.search import find_search
 from search_spaces.study import Study, load_study, study, study_names
 from search_spaces.table import Row
 from tests.divided_toys import Sessions, Told
+from tests.short_table import shorten
 from tests.tiny_corpora import write_tiny_corpora
 from trainables.corpora.registry import open_corpora
 from trainables.cross_validation import CrossValidation
@@ -150,17 +151,12 @@ def test_what_a_corpus_cannot_give_is_read_off_its_manifest(tmp_path):
     assert missing_controls(corpora["mdd"]) == {"gender": "the gender of some subjects is not known"}
 
 
-def short_study() -> Study:
-    """Table 1 without what takes pretraining; the LSTM trained whole from random weights is the baseline."""
-    plain = search_spaces.reclr_lambda.STUDY
-    rows = [(row, plain.chains[row.key]) for row in plain.table.rows if row.key in ("chance", "majority", "crnn_random")]
-    return study(plain.table.model_copy(update={"baseline": "crnn_random"}), rows, plain.protocol)
-
-
-def test_a_table_with_controls_comes_from_one_command_and_again_from_mlflow_alone(tmp_path, monkeypatch):
+def test_a_table_with_controls_comes_from_one_command_and_again_from_mlflow_alone(tmp_path, monkeypatch, empty_store):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr(search_spaces.reclr_lambda, "STUDY", short_study())
+    shorten(monkeypatch)
     corpora, results = write_tiny_corpora(tmp_path / "corpora"), tmp_path / "results"
+    results.mkdir()
+    shutil.copy(empty_store, results / "mlflow.db")
     options = Options("reclr_lambda", corpora=str(corpora), scale="smoke", seeds=2, results=results, local=True, controls=True)
     console = Console(record=True, width=120)
     assert conduct(options, console) == COMPLETE

@@ -18,8 +18,7 @@ from trainables.leakage.corpus import AuditedCorpus
 from trainables.leakage.exposure import Exposure
 from trainables.leakage.overlaps import find_overlaps
 from trainables.leakage.sets import BITS
-from trainables.protocols import Protocol
-from trainables.protocols.catalogue import DAIC_DEV_AS_TEST, OWN_SPLITS
+from trainables.protocols.catalogue import DAIC_DEV_AS_TEST, DAIC_POOLED_NESTED, OWN_SPLITS
 
 FEATURES = EmotionFeatures(model=model(attributes=True), filterbanks=INTERVIEW_FRAMES, sentences=INTERVIEW_SENTENCES)
 BY_UTTERANCE = EmotionFeatures(model=FEATURES.model, filterbanks=FRAMES, sentences=SENTENCES)
@@ -69,14 +68,13 @@ def test_the_training_participants_are_measured_as_in_the_paper_whatever_else_is
 
 
 def test_both_diagnoses_must_be_among_those_who_are_measured(tmp_path, described):
-    home = tmp_path / "two"
+    home = tmp_path / "without"
     home.mkdir()
-    rows = pd.read_parquet(described / "segments.parquet")["unit"].isin(["s0", "s1"]).to_numpy()
+    rows = ~pd.read_parquet(described / "segments.parquet")["unit"].isin(["s0", "s2"]).to_numpy()  # the healthy who train
     for name in ("segments.parquet", "outputs.parquet"):
         pd.read_parquet(described / name)[rows].to_parquet(home / name, index=False)
-    one_out = Protocol(name="one-out", sentence="", source="test", scheme="leave_one_out", folds=2)
-    with pytest.raises(UserError, match="no training unit of class healthy; add speakers of it"):
-        run(expression(protocol=one_out), home, tmp_path / "result")
+    with pytest.raises(UserError, match="train set has no unit of class healthy"):
+        run(expression(), home, tmp_path / "result")
 
 
 def test_nothing_is_learnt_from_those_who_are_measured_and_the_audit_finds_no_leak():
@@ -107,3 +105,8 @@ def test_nothing_is_learnt_from_those_who_are_measured_and_the_audit_finds_no_le
 def test_an_output_of_the_model_is_measured_by_session(settings, message):
     with pytest.raises(ValidationError, match=message):
         expression(**settings)
+
+
+def test_a_protocol_with_folds_is_refused_in_words():
+    with pytest.raises(UserError, match="the folds of 'daic-pooled-nested' mean nothing"):
+        expression(protocol=DAIC_POOLED_NESTED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import threading
 from datetime import UTC, datetime
 
@@ -29,8 +30,9 @@ def _quick(monkeypatch):
 
 
 @pytest.fixture
-def search_of(tmp_path):
+def search_of(tmp_path, empty_store):
     """A search of one trial, which has come to this end, with the options that it was begun with."""
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
 
     def begin(state):
         options = Options("toy_search", results=tmp_path, trials=1)

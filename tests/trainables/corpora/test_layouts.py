@@ -14,16 +14,15 @@ from trainables.corpora.twins.layouts.iemocap import official_name
 from trainables.corpora.twins.layouts.iemocap import write as write_iemocap
 from trainables.corpora.twins.layouts.parts import renamed
 from trainables.corpora.twins.reader import twin_source
-from trainables.corpora.twins.recipe import IemocapRecipe, Synthesiser
+from trainables.corpora.twins.recipe import IemocapRecipe
 from trainables.errors import UserError
 
 RECIPE = IemocapRecipe(sessions=2, dialogues=2, turns=(10, 12))
-FORMANT = Synthesiser(name="formant", version="1")
 
 
 @pytest.fixture(scope="module")
 def dialogues(tmp_path_factory: pytest.TempPathFactory) -> CorpusSource:
-    source = twin_source("iemocap", tmp_path_factory.mktemp("home"), RECIPE, FORMANT)
+    source = twin_source("iemocap", tmp_path_factory.mktemp("home"), RECIPE)
     source.prepare()
     return source
 
@@ -34,7 +33,7 @@ def test_every_role_has_a_layout() -> None:
 
 def test_recordings_are_counted_as_they_are_made_and_as_they_are_written(tmp_path: Path) -> None:
     heard: list[tuple[int, int]] = []
-    new = twin_source("iemocap", tmp_path / "home", RECIPE, FORMANT)
+    new = twin_source("iemocap", tmp_path / "home", RECIPE)
     write_layout("iemocap", new, tmp_path / "out", lambda done, total: heard.append((done, total)))
     assert heard == 2 * [(1, 4), (2, 4), (3, 4), (4, 4)]
 

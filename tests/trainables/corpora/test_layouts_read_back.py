@@ -35,13 +35,11 @@ from trainables.corpora.twins.recipe import (
     MoseiRecipe,
     MspPodcastRecipe,
     SreRecipe,
-    Synthesiser,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMANT = Synthesiser(name="formant", version="1")
 ROUNDING = 0.001  # s; DAIC-WOZ's transcripts have milliseconds
 
 
@@ -111,7 +109,7 @@ def written(request: pytest.FixtureRequest, tree: Callable[[str], Written]) -> W
 
 
 def write_and_open(role: str, home: Path) -> Written:
-    twin = twin_source(role, home, CASES[role].recipe, FORMANT)
+    twin = twin_source(role, home, CASES[role].recipe)
     write_layout(role, twin, home / "tree")
     spec = home / "corpora.toml"
     spec.write_text(f'{role} = {{ root = "tree" }}\n')

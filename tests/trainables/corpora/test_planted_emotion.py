@@ -8,7 +8,7 @@ mean over the session ranks the participants; directly, the same features of who
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -100,7 +100,9 @@ def emotion_model(role: str, modality: Modality) -> ClassifierMixin:
     return modality.model().fit(modality.turns([turn for turn, _ in kept]), [label for _, label in kept])
 
 
-def rankings(role: str, modality: Modality, effects: ClinicalEffects) -> Iterator[Ranking]:
+@functools.cache
+def rankings(role: str, modality: Modality, effects: ClinicalEffects) -> list[Ranking]:
+    found = []
     for seed in SEEDS:
         people = sessions(effects, seed)
         trained = [person for person in people if person.split == "train"]
@@ -109,7 +111,8 @@ def rankings(role: str, modality: Modality, effects: ClinicalEffects) -> Iterato
         negativity = [emotion_model(role, modality).decision_function(modality.turns(person.turns)).mean() for person in others]
         direct = modality.model().fit([modality.session(person.turns) for person in trained], [p.depressed for p in trained])
         scores = direct.decision_function([modality.session(person.turns) for person in others])
-        yield Ranking(roc_auc_score(truth, negativity), roc_auc_score(truth, scores))
+        found.append(Ranking(roc_auc_score(truth, negativity), roc_auc_score(truth, scores)))
+    return found
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
@@ -120,7 +123,7 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
 def test_sentiment_learnt_elsewhere_tells_depression_better_than_what_is_learnt_directly(
     modality: Modality, advantage: float
 ) -> None:
-    found = list(rankings("mosei", modality, ClinicalEffects()))
+    found = rankings("mosei", modality, ClinicalEffects())
     gain, error = mean_and_error([ranking.emotion - ranking.direct for ranking in found])
     assert gain > max(advantage, 2 * error)
     assert np.mean([ranking.emotion for ranking in found]) < 0.97  # and yet is not trivial
@@ -141,7 +144,7 @@ def test_words_of_the_monologues_teach_more_than_words_of_the_dialogues() -> Non
 def test_neither_tells_depression_where_emotion_does_not_depend_on_it(
     role: str, modality: Modality, effects: ClinicalEffects
 ) -> None:
-    found = list(rankings(role, modality, effects))
+    found = rankings(role, modality, effects)
     for values in zip(*found, strict=True):
         auc, error = mean_and_error(values)
         assert abs(auc - 0.5) < 3 * error
@@ -150,7 +153,7 @@ def test_neither_tells_depression_where_emotion_does_not_depend_on_it(
 
 def test_what_depression_does_directly_is_found_directly_and_without_emotion() -> None:
     direct = ClinicalEffects(weather=False, direct=True)
-    words, voices = (list(rankings("mosei", modality, direct)) for modality in (WORDS, VOICES))
+    words, voices = (rankings("mosei", modality, direct) for modality in (WORDS, VOICES))
     assert min(np.mean([ranking.direct for ranking in found]) for found in (words, voices)) > 0.8
     assert max(ranking.emotion - ranking.direct for ranking in words) < 0
 

@@ -64,7 +64,7 @@ def test_a_made_twin_is_a_valid_corpus_of_16_khz_mono_speech(tmp_path: Path, syn
 
 
 def test_several_processes_asking_at_once_make_a_twin_once(tmp_path: Path) -> None:
-    source = twin_source("mdd", tmp_path, TINY_MDD, FORMANT)
+    source = twin_source("mdd", tmp_path, TINY_MDD)
     code = (
         "import sys; from trainables.corpora.corpus import CorpusSource;"
         "made = []; source = CorpusSource.model_validate_json(sys.argv[1]);"
@@ -77,7 +77,7 @@ def test_several_processes_asking_at_once_make_a_twin_once(tmp_path: Path) -> No
 
 
 def test_what_a_killed_process_left_is_swept_up(tmp_path: Path) -> None:
-    source = twin_source("mosei", tmp_path, TINY_MOSEI, FORMANT)
+    source = twin_source("mosei", tmp_path, TINY_MOSEI)
     leftover = Path(f"{source.root}.partial")
     (leftover / "audio").mkdir(parents=True)
     (leftover / "audio" / "half.flac").write_bytes(b"x")

@@ -11,7 +11,7 @@ import pytest
 
 from trainables.corpora.corpus import CorpusSource
 from trainables.corpora.twins.reader import twin_source
-from trainables.corpora.twins.recipe import MoseiRecipe, Synthesiser
+from trainables.corpora.twins.recipe import MoseiRecipe
 from trainables.errors import UserError
 
 Rows = list[dict[str, str]]
@@ -60,8 +60,7 @@ def test_a_recording_that_vanished_after_opening_is_named(
 
 @pytest.fixture(scope="module")
 def made_twin(tmp_path_factory: pytest.TempPathFactory) -> CorpusSource:
-    recipe = MoseiRecipe(speakers=3, utterances=(2, 3))
-    source = twin_source("mosei", tmp_path_factory.mktemp("home"), recipe, Synthesiser(name="formant", version="1"))
+    source = twin_source("mosei", tmp_path_factory.mktemp("home"), MoseiRecipe(speakers=3, utterances=(2, 3)))
     source.verify()  # makes it
     return source
 
