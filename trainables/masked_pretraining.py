@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -116,7 +115,7 @@ class MaskedPretraining(Stage):
         import torch
 
         from trainables.models.speech_encoder import SpeechEncoder
-        from trainables.training import train
+        from trainables.training import train_watched
 
         crops = self._crops(context)
         encoder = SpeechEncoder.load(context.result(self.initial))
@@ -124,30 +123,19 @@ class MaskedPretraining(Stage):
         network, fitted = self._network(context, encoder, crops)
         optimizer = torch.optim.AdamW(network.parameters(), lr=0.0, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.01)
         step = self._training_step(context, network, optimizer, crops)
-        last: dict[str, torch.Tensor] = {}
-
-        def remembering_step(index: int) -> dict[str, torch.Tensor]:
-            last.update(step(index))
-            return last
-
-        def after_epoch(epoch: int) -> dict[str, float]:
-            if not math.isfinite(loss := float(last["loss"])):
-                raise UserError(f"the loss is {loss} after epoch {epoch}; lower learning_rate ({self.learning_rate})")
-            return {"learning_rate": optimizer.param_groups[0]["lr"]}
-
-        train(
+        _, last = train_watched(
             context,
             seed=self.seed,
             steps=self.epochs * crops.steps_per_epoch,
             steps_per_epoch=crops.steps_per_epoch,
-            step=remembering_step,
-            parts={"network": network, "optimizer": optimizer},
-            after_epoch=after_epoch,
+            step=step,
+            parts={"network": network},
+            optimizer=optimizer,
+            mend=f"lower learning_rate ({self.learning_rate})",
         )
         if context.rank == 0:
             encoder.save(context.directory)
-            metrics = fitted | {name: float(value) for name, value in last.items()}
-            (context.directory / "metrics.json").write_text(json.dumps(metrics))
+            (context.directory / "metrics.json").write_text(json.dumps(fitted | last))
 
     def _crops(self, context: Context) -> SpeechCrops:
         import pandas as pd

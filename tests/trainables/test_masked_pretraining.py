@@ -209,7 +209,7 @@ def test_more_clusters_than_frames_are_refused_before_training(tmp_path, upstrea
 
 
 def test_a_loss_that_is_not_finite_is_reported_with_what_to_do(tmp_path, upstream):
-    with pytest.raises(UserError, match="after epoch 0; lower learning_rate"):
+    with pytest.raises(UserError, match="in epoch 1; lower learning_rate"):
         run(stage(learning_rate=1e30), tmp_path / "result")
 
 
