@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,13 +14,15 @@ from trainables.stage import Context, Stage
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from transformers import HubertModel, WavLMModel
+
     from trainables.models.speech_encoder import SpeechEncoder
 
 PUBLIC = {"hubert": "facebook/hubert-base-ls960", "wavlm": "microsoft/wavlm-base-plus"}
 """The paper's weights, by their architecture (section 4.2, footnotes 1 and 2)."""
 
 _GROUPS = 16  # of the positional convolution, as of the public models
-_SHAPE = ("hidden_size", "heads", "intermediate_size", "convolution_size", "seed")
+_SHAPE = ("hidden_size", "heads", "intermediate_size", "convolution_size", "convolution_norm", "seed")
 
 
 class InitialEncoder(Stage):
@@ -33,6 +35,8 @@ class InitialEncoder(Stage):
     per second, 16 groups in the positional convolution, input normalised of HuBERT and not of WavLM. They are drawn as transformers
     initialises them; ``seed`` controls that draw and nothing else. A training starts from them where no public weights are to be
     had; the convolutions too are random then, unless a :class:`~trainables.masked_pretraining.MaskedPretraining` comes between.
+    Frozen as they are, random convolutions with the base models' group norm over time hardly tell how an utterance is spoken: what
+    is trained on them stays at chance with a ``convolution_norm`` of 'group', and learns with 'layer'.
 
     Result: what :class:`~trainables.models.speech_encoder.SpeechEncoder` saves, in float32, without a task's head;
     ``metrics.json`` (``parameters``, ``transformer_parameters``, ``layers``, ``hidden_size``, ``convolution_size``).
@@ -54,6 +58,10 @@ class InitialEncoder(Stage):
     """Of the Transformer's fully connected layers."""
     convolution_size: int = Field(default=64, gt=0)
     """Values of a convolved frame."""
+    convolution_norm: Literal["group", "layer"] = "group"
+    """'group': of the first convolution over all of an utterance's time, as the base models have it; it removes how loud each band
+    is. 'layer': after every convolution over the values of a frame, with biases, as the large models have it, but on sound that is
+    not normalised, of HuBERT either: beside the biases it stays heard how loud a moment is."""
     seed: int = 0
 
     @model_validator(mode="after")
@@ -73,6 +81,12 @@ class InitialEncoder(Stage):
     @property
     def _name(self) -> str:
         return PUBLIC[self.architecture] if self.weights == "public" else self.weights
+
+    def settings(self) -> dict[str, Any]:
+        """Without ``convolution_norm`` at 'group': encoders from before there was a choice, and all trained on them, keep their
+        identity."""
+        settings = super().settings()
+        return {name: value for name, value in settings.items() if (name, value) != ("convolution_norm", "group")}
 
     def exposure(self) -> Exposure:
         """Nothing of any corpus of this program is learnt."""
@@ -113,6 +127,7 @@ class InitialEncoder(Stage):
         from trainables.models.speech_encoder import SpeechEncoder
         from trainables.numerics import seeded
 
+        by_frame = self.convolution_norm == "layer"
         kind = {"hubert": (HubertConfig, HubertModel), "wavlm": (WavLMConfig, WavLMModel)}
         make_config, make_model = kind[self.architecture]
         config = make_config(
@@ -121,9 +136,23 @@ class InitialEncoder(Stage):
             num_attention_heads=self.heads,
             intermediate_size=self.intermediate_size,
             conv_dim=(self.convolution_size,) * 7,
+            feat_extract_norm=self.convolution_norm,
+            conv_bias=by_frame,
             num_conv_pos_embedding_groups=_GROUPS,
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seeded(self.seed, "initial encoder"))
             model = make_model(config).eval()
-        return SpeechEncoder(model, Wav2Vec2FeatureExtractor(do_normalize=self.architecture == "hubert"))
+            if by_frame:
+                _draw_biases(model)
+        return SpeechEncoder(model, Wav2Vec2FeatureExtractor(do_normalize=self.architecture == "hubert" and not by_frame))
+
+
+def _draw_biases(model: HubertModel | WavLMModel) -> None:
+    """Draw the convolutions' biases as torch does and transformers' WavLM; HuBERT's would be zero, and the layer norm beside them
+    deaf to how loud sound is."""
+    from torch import nn
+
+    for layer in model.feature_extractor.conv_layers:
+        bound = layer.conv.weight[0].numel() ** -0.5
+        nn.init.uniform_(layer.conv.bias, -bound, bound)

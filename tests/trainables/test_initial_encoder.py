@@ -22,6 +22,7 @@ from trainables.initial_encoder import PUBLIC, InitialEncoder
 from trainables.leakage.exposure import Exposure
 from trainables.models.speech_encoder import FOLDER, SpeechEncoder
 from trainables.pretrained import find_all_weights, find_weights
+from trainables.stage import from_config, to_config
 
 FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
 SMALL = {"hidden_size": 32, "layers": 2, "heads": 4, "intermediate_size": 48, "convolution_size": 8}
@@ -137,7 +138,9 @@ def test_weights_of_another_architecture_or_size_are_refused_with_what_was_found
     assert not any((tmp_path / "out").iterdir())
 
 
-@pytest.mark.parametrize("settings", [{"seed": 1}, {"hidden_size": 64, "heads": 2}, {"convolution_size": 8}])
+@pytest.mark.parametrize(
+    "settings", [{"seed": 1}, {"hidden_size": 64, "heads": 2}, {"convolution_size": 8}, {"convolution_norm": "layer"}]
+)
 def test_of_weights_that_are_not_random_no_size_and_no_seed_can_be_set(settings):
     with pytest.raises(ValidationError, match=f"{', '.join(settings)}: the weights 'public' have their own"):
         InitialEncoder(architecture="hubert", **settings)
@@ -171,6 +174,26 @@ def test_random_weights_are_the_public_configuration_but_for_the_sizes_that_are_
 
 
 @pytest.mark.parametrize("architecture", ["hubert", "wavlm"])
+def test_a_norm_of_each_frame_hears_how_loud_sound_is_and_one_over_time_does_not(tmp_path, architecture):
+    noise = 0.1 * torch.randn(8000, generator=torch.Generator().manual_seed(0))
+    differences = {}
+    for norm in ("group", "layer"):
+        encoder = SpeechEncoder.load(run(random(architecture, convolution_norm=norm), tmp_path / norm))
+        convolved, louder = encoder.convolve(noise), encoder.convolve(2 * noise)
+        differences[norm] = ((louder - convolved).square().mean() / convolved.var()).item()
+    assert differences["group"] < 1e-3 < 1e-2 < differences["layer"]
+
+
+def test_the_choice_of_a_norm_leaves_the_identity_of_encoders_without_it_alone():
+    assert "convolution_norm" not in identity_of(random(), {})["settings"]
+    assert (
+        "convolution_norm" not in identity_of(InitialEncoder(architecture="wavlm"), {weights_key(PUBLIC["wavlm"]): "a"})["settings"]
+    )
+    assert fingerprint(random(), {}) != fingerprint(random(convolution_norm="layer"), {})
+    assert from_config(to_config(random(convolution_norm="layer"))) == random(convolution_norm="layer")
+
+
+@pytest.mark.parametrize("architecture", ["hubert", "wavlm"])
 def test_the_seed_controls_the_random_weights_and_no_other_draw(tmp_path, architecture):
     torch.manual_seed(7)
     expected = torch.rand(3)
@@ -183,6 +206,19 @@ def test_the_seed_controls_the_random_weights_and_no_other_draw(tmp_path, archit
     one, two = (load_file(directory / "model.safetensors") for directory in (first, other))
     assert not torch.equal(one["encoder.layers.0.attention.q_proj.weight"], two["encoder.layers.0.attention.q_proj.weight"])
     assert not torch.equal(one["feature_extractor.conv_layers.0.conv.weight"], two["feature_extractor.conv_layers.0.conv.weight"])
+
+
+@pytest.mark.parametrize("architecture", ["hubert", "wavlm"])
+def test_the_seed_controls_the_biases_of_convolutions_too(tmp_path, architecture):
+    first, again, other = (
+        load_file(run(random(architecture, convolution_norm="layer", seed=seed), tmp_path / name) / "model.safetensors")
+        for name, seed in (("first", 0), ("again", 0), ("other", 1))
+    )
+    for number, bound in enumerate(((1 / 10) ** 0.5, *[(1 / 24) ** 0.5] * 4, *[(1 / 16) ** 0.5] * 2)):  # 1 / values a filter hears
+        name = f"feature_extractor.conv_layers.{number}.conv.bias"
+        assert torch.equal(first[name], again[name])
+        assert not torch.equal(first[name], other[name])
+        assert 0 < first[name].abs().max() <= bound
 
 
 def test_nothing_of_any_corpus_is_learnt():

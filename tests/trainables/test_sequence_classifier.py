@@ -1,102 +1,37 @@
-"""A sequence classifier is one seed of a batched job: it equals one trained alone, and all that reads a chain knows of the job."""
+"""A sequence classifier is one seed of a batched job: it equals one trained alone."""
 
 import json
 import threading
-from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
-from orchestrator.artifacts import ArtifactStore
-from orchestrator.audit import audit
 from orchestrator.execution.job import StageFailed
 from orchestrator.execution.local import LocalExecutor
-from orchestrator.plan import make_plan
-from search_spaces.scale import Scale
-from search_spaces.study import Study
-from search_spaces.table import Column, Row, TableSpec
-from tests.tiny_corpora import write_tiny_corpora
 from tests.toys import toy_setting
 from tests.trainables.fake_context import FakeContext
-from trainables.corpora.registry import open_corpora
+from tests.trainables.session_turns import FEATURES, SESSIONS, WIDTH, Turns, classifier, predictions, run
 from trainables.cross_validation import CrossValidation
-from trainables.filterbank_features import FilterbankFeatures
-from trainables.identity import fingerprint
 from trainables.leakage.exposure import Exposure
 from trainables.metrics import classification_scores
 from trainables.numerics import seeded
-from trainables.protocols.catalogue import DAIC_OFFICIAL, HELD_OUT_30, SPEAKERS_5_FOLD, SPEAKERS_70_30
+from trainables.protocols.catalogue import SPEAKERS_5_FOLD, SPEAKERS_70_30
 from trainables.seed_batch import SeedBatch, seeds_in_a_group
 from trainables.seed_training import class_weights
-from trainables.sequence_classifier import SequenceClassifier
-from trainables.stage import Context, CorpusRole, Stage, StopRequested, from_config, to_config
+from trainables.stage import StopRequested
 from trainables.tasks import TASKS
 from trainables.training import EpochOrder
-from trainables.turn_statistics import TurnStatistics
 from trainables.units import read_units
-
-SESSIONS, WIDTH = 36, 6
-DIGESTS = {"mdd": "d" * 16}
-
-
-class Turns(Stage):
-    """Turn features of sessions of 1 to 9 turns; of the depressed, who are a third, two dimensions are shifted."""
-
-    label: ClassVar[str] = "toy turns"
-    corpus: CorpusRole = "mdd"
-    unit: Literal["session"] = "session"
-    first_dimension: int = 0
-    dropped: int = 0
-    spoilt: str = ""
-    """The split whose sessions have quite other features and the other diagnosis."""
-
-    def exposure(self) -> Exposure:
-        return Exposure(features=self)
-
-    def run(self, context: Context) -> None:
-        rng, rows, vectors = np.random.default_rng(self.first_dimension), [], []
-        for number in range(SESSIONS - self.dropped):
-            name, split, depressed = f"s{number:02d}", ("train", "train", "dev", "test")[number % 4], int(number // 4 % 3 == 0)
-            values = rng.standard_normal((1 + number * 7 % 9, WIDTH))
-            values[:, :2] += 1.5 * depressed
-            if split == self.spoilt:
-                values, depressed = 100 * values, 1 - depressed
-            facts = {"unit": name, "speaker": f"p{number:02d}", "session": name, "split": split, "depressed": depressed}
-            rows += [{**facts, "position": turn, "seconds": 1.0} for turn in range(len(values))]
-            vectors.append(values)
-        pd.DataFrame(rows).to_parquet(context.directory / "segments.parquet", index=False)
-        np.save(context.directory / "embeddings.npy", np.concatenate(vectors).astype(np.float32))
-        (context.directory / "metrics.json").write_text("{}")
-
-
-FEATURES = Turns()
-
-
-def classifier(**settings):
-    small = {"hidden_size": 4, "epochs": 5, "batch_size": 5, "learning_rate": 0.02, "together": 4}
-    return SequenceClassifier(**{"features": (FEATURES,), **small, **settings})
 
 
 @pytest.fixture(scope="module")
 def setting(tmp_path_factory):
     return toy_setting(tmp_path_factory.mktemp("runs") / "store")
-
-
-def run(setting, stage):
-    """Run the whole chain by the local executor; where the stage's result is, and what was executed."""
-    executor = LocalExecutor(setting, lambda *call: None)
-    executor.finish_chain(stage)
-    return ArtifactStore(setting.store).path(setting.fingerprint(stage)), executor.executed
-
-
-def predictions(setting, stage, name="predictions"):
-    return pd.read_parquet(run(setting, stage)[0] / f"{name}.parquet").set_index("unit")[["p0", "p1"]]
 
 
 def one_by_one(stage, directory, sets):
@@ -195,93 +130,10 @@ def test_one_training_serves_every_seed_of_the_block_and_both_scored_sets(settin
         assert executed(**chosen) == ["SequenceClassifier"]
 
 
-def batch_name(**settings):
-    return fingerprint(classifier(**settings).training(), DIGESTS)
-
-
-def test_the_identity_of_the_training_is_what_decides_it_and_not_who_asks():
-    assert batch_name(seed=1) == batch_name(seed=2) == batch_name(seed=2, scored_on="dev")
-    folds = {"protocol": SPEAKERS_5_FOLD, "fold": 1, "inner": 0}
-    assert batch_name(**folds) == batch_name(**folds, scored_on="dev")
-    assert batch_name(protocol=HELD_OUT_30) != batch_name(protocol=HELD_OUT_30, scored_on="dev"), "who trains is another set"
-    other = [{"seed": 4}, {"together": 2}, {"cell": "gru"}, {"shuffled_labels": True}, {"balanced": False}, folds]
-    names = [batch_name(), *(batch_name(**settings) for settings in other)]
-    assert len(set(names)) == len(names)
-    assert batch_name(seed=-1) != batch_name(seed=0)
-    assert classifier(seed=-1).training().first_seed == -4
-
-
-def test_the_identity_of_a_classifier_holds_that_of_its_training(monkeypatch):
-    stage = classifier(seed=1)
-    assert list(stage.upstream()) == ["features.0", "training"]
-    assert fingerprint(stage, DIGESTS) != fingerprint(classifier(seed=2), DIGESTS)
-    before = fingerprint(stage, DIGESTS)
-    monkeypatch.setattr(SeedBatch, "version", 2)
-    assert fingerprint(stage, DIGESTS) != before
-
-
-def test_a_chain_survives_json_new_settings_and_another_scale():
-    stage = classifier(seed=5)
-    assert from_config(json.loads(json.dumps(to_config(stage)))) == stage
-    assert from_config(json.loads(json.dumps(to_config(stage.training())))) == stage.training()
-    changed = stage.with_upstream({"features.0": Turns(first_dimension=1)}, epochs=7)
-    assert (changed.training().epochs, changed.training().features, changed.training().first_seed) == (7, changed.features, 4)
-    overlay = {"SequenceClassifier": {"hidden_size": 3, "together": 2}, "Turns": {"dropped": 2}}
-    scaled = Scale("small", 2, overlay).apply(SequenceClassifier(features=(FEATURES,), seed=5, epochs=9))
-    training = scaled.upstream()["training"]
-    assert (training.hidden_size, training.epochs, training.seeds, training.first_seed) == (3, 9, 2, 4)
-    assert training.features == scaled.features == (Turns(dropped=2),)
-
-
-def study():
-    columns = (Column(metric="f1_macro", title="F1", percent=False, higher_is_better=True),)
-    rows = (Row(key="toy", label=("toy",)),)
-    table = TableSpec(
-        study="toy", title="Toy", source="nowhere", row_titles=("row",), rows=rows, columns=columns, headline="f1_macro"
-    )
-    return Study(table, {"toy": lambda seed: classifier(seed=seed)}, "none")
-
-
-def test_a_study_can_be_asked_under_another_protocol_and_each_fold_has_its_training():
-    last = study().under(SPEAKERS_5_FOLD).chains["toy"](1)
-    assert isinstance(last, CrossValidation)
-    trainings = [stage for stage in last.chain() if isinstance(stage, SeedBatch)]
-    assert [(stage.protocol, stage.fold) for stage in trainings] == [(SPEAKERS_5_FOLD, fold) for fold in range(5)]
-    drawn = study().under(SPEAKERS_70_30).chains["toy"](1)
-    assert drawn.training().protocol == SPEAKERS_70_30
-
-
-def test_a_plan_counts_the_training_of_a_block_once(setting):
-    plan = make_plan(study(), Scale("toy", 2), tuple(range(6)), setting, ArtifactStore(setting.store))
-    kinds = [type(stage.stage).__name__ for stage in plan.stages]
-    assert [kinds.count(kind) for kind in ("Turns", "SeedBatch", "SequenceClassifier")] == [1, 2, 6]
-    assert sorted(stage.trials for stage in plan.stages if isinstance(stage.stage, SeedBatch)) == [2, 4]
-    assert plan.unshared == 18
-
-
 def test_a_cross_validation_pools_the_folds(setting):
     folds = tuple(classifier(protocol=SPEAKERS_5_FOLD, fold=fold, seed=1, epochs=1) for fold in range(5))
     found = pd.read_parquet(run(setting, CrossValidation(folds=folds))[0] / "predictions.parquet")
     assert sorted(found["unit"]) == [f"s{number:02d}" for number in range(SESSIONS)]
-
-
-@pytest.mark.parametrize("protocol", [DAIC_OFFICIAL, SPEAKERS_70_30, SPEAKERS_5_FOLD], ids=str)
-def test_the_audit_looks_at_the_job_and_finds_no_leak_in_that_it_trains_other_seeds_too(tmp_path, monkeypatch, protocol):
-    role = "daic_woz" if protocol == DAIC_OFFICIAL else "mdd"
-    features = TurnStatistics(filterbanks=FilterbankFeatures(corpus=role, unit="session"))
-    targets = [SequenceClassifier(features=(features,), protocol=protocol, seed=seed) for seed in range(3)]
-    corpora = open_corpora(str(write_tiny_corpora(tmp_path / "corpora")), tmp_path, [role])
-
-    def about_chains():
-        found = audit(targets, corpora, tmp_path)
-        return [
-            sentence for sentence in (*found.leaks, *found.stated) if "training of seeds" in sentence or "classifier" in sentence
-        ]
-
-    assert about_chains() == []
-    careless = Exposure(features=features, fitted="all", task="depression")
-    monkeypatch.setattr(SeedBatch, "exposure", lambda self: careless)
-    assert any("training of seeds has heard" in sentence for sentence in about_chains())
 
 
 def test_what_a_stage_declares_is_what_it_does(setting):
@@ -384,15 +236,6 @@ def test_features_of_other_turns_are_refused_with_both_named(setting):
     stage = classifier(features=(FEATURES, Turns(dropped=1)))
     with pytest.raises(StageFailed, match=r"describes \d+ turns and .* \d+, not the same ones"):
         run(setting, stage)
-
-
-def test_features_of_two_corpora_or_of_none_are_refused_before_anything_runs():
-    with pytest.raises(ValidationError, match="features must describe the turns of one corpus"):
-        classifier(features=(FEATURES, Turns(corpus="mosei")))
-    with pytest.raises(ValidationError, match="features must describe the turns of one corpus"):
-        classifier(features=(classifier(),))
-    with pytest.raises(ValidationError, match="at least 1 item"):
-        classifier(features=())
 
 
 def test_a_training_that_diverges_is_told_to_the_user(setting):

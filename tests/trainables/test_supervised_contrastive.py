@@ -1,4 +1,4 @@
-"""Contract of trainables.supervised_contrastive and trainables.models.contrastive_learner."""
+"""Contract of trainables.supervised_contrastive and trainables.models.contrastive_learner: training."""
 
 from __future__ import annotations
 
@@ -11,214 +11,44 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
-from pydantic import ValidationError
 from torch.nn import functional as F
 
-from tests.tiny_speech_encoders import write_tiny_encoder
-from tests.trainables.fake_context import FakeContext
+from tests.trainables.contrastive_sources import (
+    CONVOLVED,
+    EMOTIONS,
+    SIZE,
+    SOURCES,
+    STEPS,
+    TRANSFORMER,
+    UTTERANCES,
+    Corpus,
+    after_steps,
+    context_for,
+    files,
+    losses,
+    run,
+    stage,
+    trained,
+    weights,
+    words,
+    write_frames,
+    write_upstream,
+)
 from tests.trainables.gloo_ranks import run_on_ranks
-from trainables.convolutional_features import ConvolutionalFeatures
 from trainables.corpora.audio import read_audio
-from trainables.corpora.corpus import CorpusSource
 from trainables.emotion_batches import EmotionBatches
 from trainables.errors import UserError
-from trainables.features.frames import FrameWriter
-from trainables.identity import fingerprint, weights_key
-from trainables.initial_encoder import InitialEncoder
-from trainables.leakage.exposure import Exposure
 from trainables.losses.supcon import supcon_loss
 from trainables.models.contrastive_learner import mean_cosines
 from trainables.models.emotion_encoder import EmotionEncoder
 from trainables.models.speech_encoder import SpeechEncoder
-from trainables.protocols.catalogue import CASIA_4_SPEAKERS, IEMOCAP_5_SESSIONS
 from trainables.speech_inputs import SpeechChunk
-from trainables.stage import StopRequested, from_config, to_config
-from trainables.supervised_contrastive import SupervisedContrastive
-from trainables.training_set import TrainingSet
-from trainables.utterances import Utterances
-
-ENCODER = InitialEncoder(architecture="wavlm")
-EMOTIONS = {
-    "iemocap": ("angry", "happy", "sad", "neutral"),
-    "casia": ("angry", "happy", "sad", "neutral", "fearful", "fearful", "angry", "sad", "surprised", "happy", "neutral"),
-}
-"""Of the utterances, again and again; every fourth utterance is not trained on."""
-UTTERANCES = {"iemocap": 32, "casia": 33}
-SIZE = 8
-"""Values of a convolved frame."""
-SOURCES = (
-    TrainingSet(utterances=Utterances(corpus="iemocap"), task="emotion4", protocol=IEMOCAP_5_SESSIONS),
-    TrainingSet(utterances=Utterances(corpus="casia"), task="casia6", protocol=CASIA_4_SPEAKERS),
-)
-CONVOLVED = tuple(ConvolutionalFeatures(encoder=ENCODER, utterances=source.utterances) for source in SOURCES)
-SMALL = {"batch_size": 8, "epochs": 1, "learning_rate": 1e-3, "precision": "float32"}
-NO_DROPOUT = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}
-STEPS = 6
-"""Of an epoch: 24 and 25 training utterances in batches of 8."""
-TRANSFORMER = "encoder.model.encoder."
-
-
-class Context(FakeContext):
-    """With corpora, whose recordings are where they were planned."""
-
-    def __init__(self, directory, results, corpora, **changes):
-        super().__init__(directory, results, **changes)
-        self._corpora = corpora
-
-    def corpus(self, role):
-        return self._corpora[role]
-
-
-class Corpus(CorpusSource):
-    def verify(self):
-        pass  # without a reader there is nothing that could have changed
-
-
-def stage(**changes):
-    return SupervisedContrastive(**{"encoder": ENCODER, "sources": SOURCES, "convolved": CONVOLVED} | SMALL | changes)
-
-
-def words(corpus):
-    return np.array([EMOTIONS[corpus][row % len(EMOTIONS[corpus])] for row in range(UTTERANCES[corpus])], dtype=object)
-
-
-def trained(corpus):
-    """Which utterances are training utterances."""
-    return np.arange(UTTERANCES[corpus]) % 4 != 3
-
-
-def write_frames(folder, utterances):
-    folder.mkdir()
-    with FrameWriter(folder, SIZE, "float32") as writer:
-        for frames in utterances:
-            writer.append(torch.from_numpy(frames))
-    lengths = np.array([len(frames) for frames in utterances])
-    pd.DataFrame({"first_frame": lengths.cumsum() - lengths, "frames": lengths}).to_parquet(folder / "segments.parquet")
+from trainables.stage import StopRequested
 
 
 @pytest.fixture(scope="module")
 def upstream(tmp_path_factory) -> Path:
-    """Results above the stage: a random WavLM without dropout, and of each corpus frames in which emotions can be heard."""
-    folder, generator = tmp_path_factory.mktemp("upstream"), np.random.default_rng(0)
-    write_tiny_encoder(folder / "encoder", "wavlm", **NO_DROPOUT)
-    write_tiny_encoder(folder / "dropout", "wavlm")
-    means = dict(zip(sorted(set(EMOTIONS["casia"])), generator.normal(0, 1, (6, SIZE)), strict=True))
-    for corpus, count in UTTERANCES.items():
-        emotion, rows = words(corpus), np.flatnonzero(trained(corpus))
-        lengths = generator.integers(5, 15, count)
-        frames = [
-            (means[word] + generator.normal(0, 1, (length, SIZE))).astype(np.float32)
-            for word, length in zip(emotion, lengths, strict=True)
-        ]
-        write_frames(folder / f"{corpus}-convolved", frames)
-        table = pd.DataFrame({"recording": [f"{row}.wav" for row in range(count)], "start": 0.0, "end": np.nan})
-        (folder / f"{corpus}-utterances").mkdir()
-        table.to_parquet(folder / f"{corpus}-utterances/segments.parquet")
-        (folder / f"{corpus}-training").mkdir()
-        training = pd.DataFrame({"row": rows, "unit": rows.astype(str), "speaker": "s", "emotion": emotion[rows]})
-        training.to_parquet(folder / f"{corpus}-training/training.parquet")
-    return folder
-
-
-def context_for(directory, upstream, corpora=None, convolved=None, encoder="encoder", **changes):
-    results = {ENCODER: upstream / encoder}
-    for source, features in zip(SOURCES, CONVOLVED, strict=True):
-        corpus = source.utterances.corpus
-        results |= {source: upstream / f"{corpus}-training", source.utterances: upstream / f"{corpus}-utterances"}
-        results[features] = (convolved or upstream) / f"{corpus}-convolved"
-    return Context(directory, results, corpora or dict.fromkeys(EMOTIONS), **changes)
-
-
-def run(which, directory, upstream, **changes):
-    context = context_for(directory, upstream, **changes)
-    which.run(context)
-    return context
-
-
-def after_steps(which, directory, upstream, count, **changes):
-    """The checkpoint after so many steps."""
-    context = context_for(directory, upstream, stop_after=count, **changes)
-    with pytest.raises(StopRequested):
-        which.run(context)
-    return context.load_checkpoint()["parts"]
-
-
-def losses(context):
-    return [metrics["loss"] for _, metrics in context.reports]
-
-
-def files(directory):
-    """Names and bytes of everything that was written."""
-    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
-
-
-def weights(directory):
-    return EmotionEncoder.load(directory).state_dict()
-
-
-# Its settings.
-
-
-def test_the_defaults_are_the_papers_settings():
-    paper = SupervisedContrastive(encoder=ENCODER, sources=SOURCES)
-    assert (paper.temperature, paper.alpha, paper.margin) == (0.07, 0.5, 0.4)
-    assert (paper.epochs, paper.batch_size, paper.learning_rate, paper.encoder_rate) == (50, 32, 1e-4, 0.4)
-    assert (paper.halve_from, paper.halve_every) == (25, 5)
-
-
-@pytest.mark.parametrize("convolved", [(), CONVOLVED])
-def test_a_stage_is_rebuilt_from_its_description(convolved):
-    assert from_config(json.loads(json.dumps(to_config(stage(convolved=convolved))))) == stage(convolved=convolved)
-
-
-OTHER = InitialEncoder(architecture="hubert")
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"sources": (), "convolved": ()}, "at least 1 item"),
-        ({"sources": SOURCES[:1] * 2, "convolved": ()}, "iemocap is given more than once"),
-        ({"convolved": CONVOLVED[:1]}, "convolved is of iemocap, sources are of iemocap, casia; give one for each source"),
-        ({"convolved": CONVOLVED[::-1]}, "convolved is of casia, iemocap, sources are of iemocap, casia"),
-        ({"encoder": OTHER}, "convolved was computed by another encoder"),
-        ({"batch_size": 10}, "multiple of 4"),
-    ],
-)
-def test_contradictory_settings_are_refused_with_what_to_do(changes, message):
-    with pytest.raises(ValidationError, match=message):
-        stage(**changes)
-
-
-def test_one_corpus_and_three_are_possible():
-    third = SOURCES[0].with_upstream({"utterances": Utterances(corpus="msp_podcast")})
-    assert len(stage(sources=(*SOURCES, third), convolved=()).sources) == 3
-    assert len(stage(sources=SOURCES[:1], convolved=()).sources) == 1
-
-
-@pytest.mark.parametrize(
-    ("batch_size", "workers", "advice"),
-    [(8, 1, None), (8, 4, None), (32, 8, None), (8, 3, "nearest is 12"), (32, 3, "nearest is 24 or 36"), (8, 8, "nearest is 16")],
-)
-def test_workers_must_share_positives_and_negatives_equally(batch_size, workers, advice):
-    answer = stage(batch_size=batch_size).validate_workers(workers)
-    assert answer is None if advice is None else advice in answer
-
-
-def test_it_would_convolve_every_source_once_an_epoch_and_a_plan_can_spare_it_that():
-    bare = stage(convolved=(), epochs=7)
-    spared = bare.repeated()
-    assert spared == {f"convolved.{number}": (features, 7.0) for number, features in enumerate(CONVOLVED)}
-    filled = bare.with_upstream({}, convolved=tuple(features for features, _ in spared.values()))
-    assert filled == stage(epochs=7)
-    assert filled.repeated() == {}
-    digests = {"iemocap": "i", "casia": "c"} | {weights_key(name): "w" for name in ENCODER.pretrained().values()}
-    assert fingerprint(filled, digests) == fingerprint(bare, digests)
-
-
-def test_its_own_declaration_adds_nothing_to_that_of_its_training_sets():
-    assert stage().exposure() == Exposure()
-    assert [source.exposure().fitted for source in stage().chain() if isinstance(source, TrainingSet)] == ["training"] * 2
+    return write_upstream(tmp_path_factory.mktemp("upstream"))
 
 
 # What it learns from.
