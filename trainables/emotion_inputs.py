@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,22 +12,12 @@ import torch
 
 from trainables.features.array_file import open_array
 from trainables.features.frames import FrameTable
+from trainables.features.statistics import Statistics, statistics_of
 from trainables.models.emotion_net import EmotionBatch
 from trainables.units import Units
 
 PAST, FUTURE = 3, 3
 """Utterances before and after the current one (Climate and Weather, section 2.2: 'context [-3,+3]')."""
-
-
-_ROUNDING = 1e-12  # a variance of so small a share of the mean square is what is left of rounding in float64
-
-
-class Statistics(NamedTuple):
-    """Mean and deviation of every dimension, float32 ``[D]``; the deviation is 1 where there is none, so that what is constant in
-    the training utterances is not blown up where it varies, as it may in the corpus to which the model is transferred."""
-
-    mean: torch.Tensor
-    scale: torch.Tensor
 
 
 class EmotionInputs:
@@ -82,9 +71,9 @@ class EmotionInputs:
         """Mean and deviation over the frames, and over the sentences, of some turns: under 'frames' and 'sentences'."""
         found = {}
         if self._frames is not None:
-            found["frames"] = _statistics(block.numpy() for row in np.sort(rows) for block in self._frames.blocks(row))
+            found["frames"] = statistics_of(block.numpy() for row in np.sort(rows) for block in self._frames.blocks(row))
         if self._sentences is not None:
-            found["sentences"] = _statistics([self._sentences[np.sort(rows)]])
+            found["sentences"] = statistics_of([self._sentences[np.sort(rows)]])
         return found
 
     def batch(self, windows: torch.Tensor, heard: torch.Tensor | None = None) -> EmotionBatch:
@@ -158,15 +147,3 @@ def heard_turns(turns: pd.DataFrame, units: Units, sets: Mapping[str, Units], na
 def _counted(name: str) -> list[str | int]:
     """A key that sorts 'clip 2' before 'clip 10'."""
     return [int(part) if number % 2 else part for number, part in enumerate(re.split(r"([0-9]+)", name))]
-
-
-def _statistics(pieces: Iterable[np.ndarray]) -> Statistics:
-    """Of rows that come in pieces ``[n, D]``; sums are in float64."""
-    count, total, squares = 0, 0.0, 0.0
-    for piece in pieces:
-        values = np.asarray(piece, dtype=np.float64)
-        count, total, squares = count + len(values), total + values.sum(axis=0), squares + np.square(values).sum(axis=0)
-    mean, squares = total / count, squares / count
-    variance = squares - np.square(mean)
-    scale = np.sqrt(np.where(variance > _ROUNDING * squares, variance, 1.0))
-    return Statistics(torch.tensor(mean, dtype=torch.float32), torch.tensor(scale, dtype=torch.float32))

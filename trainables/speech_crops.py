@@ -11,8 +11,7 @@ import torch
 from trainables.corpora.audio import read_audio
 from trainables.errors import UserError
 from trainables.masked_units import HOP, RATE, samples_of
-from trainables.numerics import seeded
-from trainables.training import EpochOrder
+from trainables.random_stretches import RandomStretches, stretches_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,10 +49,9 @@ class Crop(NamedTuple):
 class SpeechCrops:
     """Batches of crops, a function of (seed, step) alone.
 
-    An utterance is cropped once per epoch for every crop's length that it lasts (rounded, at least once), each time anywhere in it:
-    an epoch hears about as much sound as there is, and long utterances have their share. One shorter than a crop is never padded,
-    because the first convolution's group norm over time would then hear the padding; it is cropped to a multiple of ``grain``, so
-    that few lengths occur and crops of one length can be computed together.
+    How often an utterance is cropped in an epoch, :func:`~trainables.random_stretches.stretches_of` says; each time anywhere in it.
+    One shorter than a crop is never padded, because the first convolution's group norm over time would then hear the padding; it is
+    cropped to a multiple of ``grain``, so that few lengths occur and crops of one length can be computed together.
 
     Args:
         table: Utterances as :func:`~trainables.turns.turn_table` has them.
@@ -77,27 +75,23 @@ class SpeechCrops:
         longest = hops - 1  # a crop is read with one hop more than it has frames
         heard = longest >= grain
         self.utterances, self.too_short = int(heard.sum()), int((~heard).sum())
-        self._hops, self._frames = hops[heard], np.where(longest < frames, longest - longest % grain, frames)[heard]
+        self._frames = np.where(longest < frames, longest - longest % grain, frames)[heard]
         self._recordings = table["recording"].to_numpy()[heard]
         self._starts = table["start"].clip(lower=0.0).to_numpy()[heard]
-        self._items = np.repeat(np.arange(heard.sum()), np.maximum(1, (longest[heard] / frames).round().astype(np.int64)))
-        if batch_size > len(self._items):
+        crops = stretches_of(longest[heard], frames)
+        if batch_size > len(crops):
             raise UserError(
-                f"corpus {corpus.name!r}: batch_size {batch_size} is more than the {len(self._items)} crops of "
+                f"corpus {corpus.name!r}: batch_size {batch_size} is more than the {len(crops)} crops of "
                 f"{frames * HOP / RATE:g} s in it ({self.too_short} of {len(table)} utterances are below "
                 f"{grain * HOP / RATE:g} s); lower batch_size or crop_seconds, or give more speech"
             )
-        self._corpus, self._seed = corpus, seed
-        self._order = EpochOrder(len(self._items), batch_size, seed)
-        self.steps_per_epoch = self._order.steps_per_epoch
+        self._corpus = corpus
+        self._drawn = RandomStretches(crops, (longest[heard] - self._frames) * HOP + 1, batch_size, seed)
+        self.steps_per_epoch = self._drawn.steps_per_epoch
 
     def __getitem__(self, step: int) -> list[Crop]:
         """The crops of this step."""
-        chosen = self._items[self._order[step].numpy()]
-        generator = torch.Generator().manual_seed(seeded(self._seed, "crops", step))
-        draws = torch.rand(len(chosen), generator=generator, dtype=torch.float64).numpy()
-        frames = self._frames[chosen]
-        offsets = (draws * ((self._hops[chosen] - frames - 1) * HOP + 1)).astype(np.int64)
+        chosen, offsets = self._drawn[step]
         starts = self._starts[chosen] + offsets / RATE
         paths = [self._corpus.audio_path(recording) for recording in self._recordings[chosen]]
-        return [Crop(*crop) for crop in zip(paths, starts.tolist(), frames.tolist(), strict=True)]
+        return [Crop(*crop) for crop in zip(paths, starts.tolist(), self._frames[chosen].tolist(), strict=True)]
