@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from trainables.attributes import attribute_values, require_attributes
 from trainables.divided import DividedStage
 from trainables.filterbank_features import FilterbankFeatures
 from trainables.leakage.exposure import Exposure
@@ -58,7 +59,8 @@ class EmotionModel(DividedStage):
 
     Result: ``model.safetensors`` and ``model.json`` (:class:`~trainables.models.emotion_recogniser.EmotionRecogniser`),
     ``predictions.parquet`` (one row per scored utterance; of attributes the columns ``valence``, ``valence_predicted`` and so on),
-    ``metrics.json`` (``f1_macro, f1_micro, uar``; of two classes ``f1_positive``; of attributes ``mae_valence`` and so on).
+    ``metrics.json`` (``f1_macro, f1_micro, uar``; of two classes ``f1_positive``; of attributes ``ccc``, ``ccc_valence``,
+    ``mae_valence`` and so on).
     """
 
     label: ClassVar[str] = "emotion model"
@@ -133,7 +135,7 @@ class EmotionModel(DividedStage):
         units = read_units(context.result(self.turns), TASKS[self.task])
         sets = self.sets(units)
         if self.attributes:
-            _require_attributes(sets)
+            require_attributes(sets, ATTRIBUTES, "the labels of the emotion model's corpus", "set attributes=False")
         model = self._fit(context, inputs, units, sets)
         scored = sets[self.scored_on]
         said = self._describe(model, inputs, units, sets, self.scored_on)
@@ -188,7 +190,7 @@ class EmotionModel(DividedStage):
         for name, found in statistics.items():
             model.set_statistics(name, *found)
         if names:
-            values = _attributes(training)
+            values = attribute_values(training, ATTRIBUTES)
             model.set_statistics("attributes", values.mean(dim=0), values.std(dim=0, correction=0) + 1e-6)
         return model
 
@@ -214,7 +216,7 @@ class EmotionModel(DividedStage):
         labels = torch.empty(len(inputs.turns), dtype=torch.int64).index_copy_(0, rows, torch.from_numpy(training.truth))
         values = torch.empty(len(inputs.turns), len(model.attributes))
         if model.attributes:
-            values.index_copy_(0, rows, _attributes(training))
+            values.index_copy_(0, rows, attribute_values(training, ATTRIBUTES))
         order = EpochOrder(len(windows), self.batch_size, self.seed)
 
         def step(index: int) -> dict[str, torch.Tensor]:
@@ -255,27 +257,3 @@ class EmotionModel(DividedStage):
 
         rows = torch.from_numpy(np.concatenate(sets[name].segments))
         return describe(model, inputs, rows, batch_size=self.batch_size, heard=heard_turns(inputs.turns, units, sets, name))
-
-
-def _require_attributes(sets: Mapping[str, Units]) -> None:
-    """Raise UserError naming every utterance that lacks an attribute."""
-    import pandas as pd
-
-    from trainables.corpora.reading import listing
-    from trainables.errors import Faults
-
-    table, faults = pd.concat([part.table for part in sets.values()]), Faults("the labels of the emotion model's corpus")
-    for name in ATTRIBUTES:
-        if name not in table:
-            faults.add(f"label {name!r} is missing; give it, or set attributes=False")
-        elif table[name].isna().any():
-            unknown = listing(sorted(table.loc[table[name].isna(), "unit"]))
-            faults.add(f"label {name!r} is missing for {unknown}; fill it in, delete them, or set attributes=False")
-    faults.raise_if_any()
-
-
-def _attributes(units: Units) -> torch.Tensor:
-    """Valence, activation and dominance of units, float32 ``[units, 3]``."""
-    import torch
-
-    return torch.tensor(units.table[list(ATTRIBUTES)].to_numpy(), dtype=torch.float32)

@@ -13,6 +13,7 @@ from trainables.tasks import TASKS, TaskName
 
 if TYPE_CHECKING:
     import numpy as np
+    from sklearn.pipeline import Pipeline
 
     from trainables.units import Units
 
@@ -63,9 +64,6 @@ class LinearProbe(DividedStage):
             UserError: The corpus does not have what the task or the protocol needs.
         """
         import numpy as np
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
 
         from trainables.metrics import scored_sets, write_predictions
         from trainables.units import read_units
@@ -74,15 +72,23 @@ class LinearProbe(DividedStage):
         units = read_units(directory, TASKS[self.task])
         embeddings = np.load(directory / "embeddings.npy", mmap_mode="r")
         training = self.sets(units)["train"]
-        probe = make_pipeline(StandardScaler(), LogisticRegression(C=_C, class_weight="balanced", max_iter=1000))
-        probe.fit(_means(training, embeddings), training.truth)
+        probe = linear_classifier().fit(unit_means(training, embeddings), training.truth)
         for name, scored in scored_sets(self, units).items():
             probabilities = np.zeros((len(scored.truth), len(scored.task.classes)))
-            probabilities[:, probe.classes_] = probe.predict_proba(_means(scored, embeddings))  # a corpus may lack a class
+            probabilities[:, probe.classes_] = probe.predict_proba(unit_means(scored, embeddings))  # a corpus may lack a class
             write_predictions(context.directory, scored, probabilities, name=name)
 
 
-def _means(units: Units, embeddings: np.ndarray) -> np.ndarray:
+def linear_classifier() -> Pipeline:
+    """Standardisation and logistic regression as :class:`LinearProbe` has them, not fitted."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), LogisticRegression(C=_C, class_weight="balanced", max_iter=1000))
+
+
+def unit_means(units: Units, embeddings: np.ndarray) -> np.ndarray:
     """Mean over each unit's turns, float64 ``[units, dimensions]``."""
     import numpy as np
 

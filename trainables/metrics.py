@@ -1,4 +1,4 @@
-"""Scores of a classifier and the files of predictions from which every score can be recomputed."""
+"""Scores of a classifier or of predicted attributes, and the files of predictions from which every score can be recomputed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from trainables.attributes import ATTRIBUTES, attribute_columns
 from trainables.errors import UserError
 from trainables.protocols import divide
 
@@ -49,15 +50,34 @@ def classification_scores(truth: np.ndarray, predicted: np.ndarray, classes: int
 
 
 def prediction_scores(table: pd.DataFrame) -> dict[str, float]:
-    """All scores of a file of predictions: the classification's, and ``mae_<name>`` of every attribute (:func:`write_predictions`).
+    """All scores of a file of predictions: the classification's where there is one, and those of every attribute.
 
     Args:
-        table: As the file has it, or rows of several such files.
+        table: As the file has it (:func:`write_predictions`, :func:`write_attributes`), or rows of several such files.
     """
-    scores = classification_scores(table["truth"].to_numpy(), table["predicted"].to_numpy(), len(probability_columns(table)))
-    for name in _attributes(table):
-        scores[f"mae_{name}"] = float((table[name] - table[f"{name}_predicted"]).abs().mean())
-    return scores
+    scores = {}
+    if "truth" in table:
+        scores |= classification_scores(table["truth"].to_numpy(), table["predicted"].to_numpy(), len(probability_columns(table)))
+    return scores | _attribute_scores(table)
+
+
+def _attribute_scores(table: pd.DataFrame) -> dict[str, float]:
+    """``mae_<name>`` and ``ccc_<name>`` of every attribute; of all three the mean coefficient, ``ccc``."""
+    names = attribute_columns(table)
+    if not names:
+        return {}
+    import numpy as np
+    import torch
+
+    from trainables.losses.concordance import ccc
+
+    scores = {f"mae_{name}": float((table[name] - table[f"{name}_predicted"]).abs().mean()) for name in names}
+    columns = (table[[f"{name}{suffix}" for name in names]] for suffix in ("", "_predicted"))
+    truth, predicted = (torch.from_numpy(np.array(values, dtype=np.float64, order="C")) for values in columns)
+    coefficients = dict(zip(names, ccc(truth, predicted).tolist(), strict=True))
+    if set(ATTRIBUTES) <= set(names):
+        scores["ccc"] = sum(coefficients[name] for name in ATTRIBUTES) / len(ATTRIBUTES)
+    return scores | {f"ccc_{name}": value for name, value in coefficients.items()}
 
 
 def probability_columns(table: pd.DataFrame) -> list[str]:
@@ -97,7 +117,7 @@ def write_predictions(
         units: The scored units, with their true classes.
         probabilities: ``[n, classes]``.
         extra: Further columns ``[n]``. A column ``valence`` with another one ``valence_predicted`` is an attribute, in the
-            corpus' own unit; its mean absolute error is the metric ``mae_valence``.
+            corpus' own unit; its mean absolute error is the metric ``mae_valence``, its concordance ``ccc_valence``.
         name: 'predictions_dev' for the development set, whose scores bear the prefix ``dev_``.
 
     Raises:
@@ -105,6 +125,32 @@ def write_predictions(
     """
     table = units.table[["unit", "speaker"]].reset_index(drop=True).assign(truth=units.truth)
     return write_table(directory, with_probabilities(table, probabilities).assign(**dict(extra or {})), name)
+
+
+def write_attributes(
+    directory: Path, units: Units, predicted: np.ndarray, name: PredictionsName = "predictions"
+) -> dict[str, float]:
+    """Write ``<name>.parquet`` of attributes alone, add its scores to ``metrics.json`` and return them.
+
+    Columns: unit, speaker, ``activation``, ``activation_predicted``, and so on, float64, in the corpus' own scale. Scores: the
+    concordance correlation coefficients (:func:`trainables.losses.concordance.ccc`) ``ccc_activation``, ``ccc_valence``,
+    ``ccc_dominance`` and their mean ``ccc``, over all units of the file; the mean absolute errors ``mae_activation`` and so on;
+    with the prefix ``dev_`` of a development set.
+
+    Args:
+        directory: The stage's result directory.
+        units: The scored units, with their ratings.
+        predicted: ``[n, 3]``, columns as :data:`trainables.attributes.ATTRIBUTES`.
+        name: As in :func:`write_predictions`.
+
+    Raises:
+        UserError: A prediction is not finite, because the training diverged; or a unit lacks an attribute.
+    """
+    table = units.table[["unit", "speaker"]].reset_index(drop=True)
+    for attribute, said in zip(ATTRIBUTES, predicted.T, strict=True):
+        table[attribute] = units.table[attribute].to_numpy("float64")
+        table[f"{attribute}_predicted"] = said.astype("float64")
+    return write_table(directory, table, name)
 
 
 def with_probabilities(table: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
@@ -124,7 +170,7 @@ def with_probabilities(table: pd.DataFrame, probabilities: np.ndarray) -> pd.Dat
 
 def write_table(directory: Path, table: pd.DataFrame, name: PredictionsName = "predictions") -> dict[str, float]:
     """Write a whole file of predictions, add its scores to ``metrics.json`` and return them, as :func:`write_predictions` does."""
-    for attribute in _attributes(table):
+    for attribute in attribute_columns(table):
         _require_finite(table[f"{attribute}_predicted"].to_numpy())
         if len(unknown := table.loc[table[attribute].isna(), "unit"]):
             from trainables.corpora.reading import listing
@@ -141,10 +187,6 @@ def add_metrics(directory: Path, metrics: Mapping[str, float]) -> None:
     file = directory / "metrics.json"
     known = json.loads(file.read_text()) if file.exists() else {}
     file.write_text(json.dumps(known | dict(metrics)))
-
-
-def _attributes(table: pd.DataFrame) -> list[str]:
-    return [name for name in table if f"{name}_predicted" in table]
 
 
 def _require_finite(predictions: np.ndarray) -> None:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from trainables.convolutional_features import ConvolutionalFeatures
-from trainables.initial_encoder import InitialEncoder
+from trainables.convolutional_features import ConvolutionalFeatures, EncoderStage
 from trainables.leakage.exposure import Exposure
-from trainables.masked_pretraining import MaskedPretraining
 from trainables.schedules import stepped
 from trainables.stage import Context, Stage
+from trainables.tasks import TASKS
 from trainables.training_set import TrainingSet
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from trainables.emotion_batches import EmotionBatches
     from trainables.models.contrastive_learner import ContrastiveLearner
-    from trainables.models.speech_encoder import SpeechEncoder
+    from trainables.models.cpc_speech_encoder import AnySpeechEncoder
     from trainables.speech_inputs import SpeechChunk
 
 
@@ -59,7 +58,7 @@ class SupervisedContrastive(Stage):
     data_parallel: ClassVar[bool] = True
     shortcuts: ClassVar[frozenset[str]] = frozenset({"convolved"})
 
-    encoder: InitialEncoder | MaskedPretraining
+    encoder: EncoderStage
     sources: tuple[TrainingSet, ...] = Field(min_length=1)
     """Each of another corpus; their tasks may differ."""
     convolved: tuple[ConvolutionalFeatures, ...] = ()
@@ -91,6 +90,8 @@ class SupervisedContrastive(Stage):
         corpora = [source.utterances.corpus for source in self.sources]
         if twice := sorted({corpus for corpus in corpora if corpora.count(corpus) > 1}):
             raise ValueError(f"sources: {', '.join(twice)} is given more than once; an utterance would be its own positive")
+        if rated := [source.utterances.corpus for source in self.sources if len(TASKS[source.task].classes) < 2]:
+            raise ValueError(f"sources: the sets of {', '.join(rated)} are of ratings, which are no classes; give emotions")
         if self.convolved and [stage.utterances for stage in self.convolved] != [source.utterances for source in self.sources]:
             found = ", ".join(stage.utterances.corpus for stage in self.convolved)
             raise ValueError(f"convolved is of {found}, sources are of {', '.join(corpora)}; give one for each source, in order")
@@ -151,10 +152,10 @@ class SupervisedContrastive(Stage):
     def _learner(self, context: Context) -> ContrastiveLearner:
         """The encoder to go on from, with pooling and loss, on the context's device."""
         from trainables.models.contrastive_learner import ContrastiveLearner
+        from trainables.models.cpc_speech_encoder import load_speech_encoder
         from trainables.models.emotion_encoder import EmotionEncoder
-        from trainables.models.speech_encoder import SpeechEncoder
 
-        model = EmotionEncoder(SpeechEncoder.load(context.result(self.encoder)))
+        model = EmotionEncoder(load_speech_encoder(context.result(self.encoder)))
         return ContrastiveLearner(model, temperature=self.temperature, alpha=self.alpha, margin=self.margin).to(context.device)
 
     def _rates(self, learner: ContrastiveLearner) -> list[dict[str, Any]]:
@@ -166,7 +167,7 @@ class SupervisedContrastive(Stage):
         ]
 
     def _training_utterances(
-        self, context: Context, encoder: SpeechEncoder
+        self, context: Context, encoder: AnySpeechEncoder
     ) -> tuple[list[np.ndarray], Callable[[torch.Tensor], list[SpeechChunk]]]:
         """The emotions of each source's training utterances; and those of all sources, as a function of their places in a row."""
         import numpy as np

@@ -1,4 +1,4 @@
-"""Stage: the utterances of a corpus that a protocol lets train, with their emotions."""
+"""Stage: the utterances of a corpus that a protocol lets train, with their classes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from trainables.divided import DividedStage
 from trainables.leakage.exposure import Exposure
 from trainables.protocols import Protocol
 from trainables.stage import Context
-from trainables.tasks import TASKS, TaskName
+from trainables.tasks import TASKS, UnitsTaskName
 from trainables.utterances import Utterances
 
 
 class TrainingSet(DividedStage):
-    """Which utterances of one corpus a model of several corpora learns from.
+    """Which utterances of one corpus a model learns from that is trained before the one that is scored, or on several corpora.
 
     Supervised contrastive learning across corpora, section 4.2: 'In the first stage of fine-tuning, only the data used for training
     was sampled.' A model that is trained on several corpora reads a training set of each and nothing else of their labels, so that
@@ -24,14 +24,15 @@ class TrainingSet(DividedStage):
 
     Result: ``training.parquet``, the training utterances in the order of the utterances' ``segments.parquet``: ``row``, the number
     of the utterance's row there; ``unit``, its name; ``speaker``; ``emotion``, its class as the task words it, so that classes of
-    corpora with different tasks can be compared. ``metrics.json``: how many they are, ``utterances``, and how many of each class.
+    corpora with different tasks can be compared ('rated' of every utterance, where attributes are learnt). ``metrics.json``: how
+    many they are, ``utterances``, and how many of each class.
     """
 
     label: ClassVar[str] = "training set"
     accelerated: ClassVar[bool] = False
 
     utterances: Utterances
-    task: TaskName
+    task: UnitsTaskName
     protocol: Protocol
 
     def exposure(self) -> Exposure:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orchestrator.statistics.sums import Statistic
+from trainables.attributes import ATTRIBUTES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 DEV = "dev_"
 """What the names of a development set's metrics begin with."""
 
-_MAE = "mae_"
+_MAE, _CCC = "mae_", "ccc_"
+_FOLD_MEAN = "_fold_mean"
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,19 @@ class Score:
 
 
 def find_score(metric: str) -> Score | None:
-    """The score of this name; None if the metric cannot be had from sums.
+    """The score of this name; None if the metric cannot be had from sums, as a mean over folds cannot.
 
-    ``dev_<name>`` is the score ``<name>`` of other predictions (:func:`predictions_file`). ``mae_<attribute>`` reads the columns
-    ``<attribute>`` and ``<attribute>_predicted``.
+    ``dev_<name>`` is the score ``<name>`` of other predictions (:func:`predictions_file`). ``mae_<attribute>`` and
+    ``ccc_<attribute>`` read the columns ``<attribute>`` and ``<attribute>_predicted``.
     """
     name = metric.removeprefix(DEV)
-    return _mean_absolute_error(name.removeprefix(_MAE)) if name.startswith(_MAE) else SCORES.get(name)
+    if name.endswith(_FOLD_MEAN):
+        return None
+    if name.startswith(_MAE):
+        return _mean_absolute_error(name.removeprefix(_MAE))
+    if name.startswith(_CCC):
+        return _concordance((name.removeprefix(_CCC),))
+    return SCORES.get(name)
 
 
 def predictions_file(metric: str) -> str:
@@ -142,6 +150,10 @@ def _only(wanted: int) -> Callable[[pd.DataFrame], np.ndarray]:
     return lambda predictions: np.where(predictions["truth"].to_numpy().astype(int) == wanted, 0, -1)
 
 
+def _one_group(predictions: pd.DataFrame) -> np.ndarray:
+    return np.zeros(len(predictions), int)
+
+
 def _classes(predictions: pd.DataFrame) -> np.ndarray:
     return predictions["truth"].to_numpy().astype(int)
 
@@ -153,10 +165,41 @@ def _mean_absolute_error(attribute: str) -> Score:
         errors = np.abs(predictions[truth].to_numpy(float) - predictions[predicted].to_numpy(float))
         return np.stack([errors, np.ones_like(errors)], axis=1)
 
-    def groups(predictions: pd.DataFrame) -> np.ndarray:
-        return np.zeros(len(predictions), int)
+    return Score(Statistic((truth, predicted), terms, _one_group), lambda sums: _ratio(sums[..., 0], sums[..., 1]), share=False)
 
-    return Score(Statistic((truth, predicted), terms, groups), lambda sums: _ratio(sums[..., 0], sums[..., 1]), share=False)
+
+def concordance(sums: np.ndarray) -> np.ndarray:
+    """Concordance correlation coefficient 2 cov / (var + var + (difference of the means)^2), population moments.
+
+    Args:
+        sums: Weights and weighted sums ``[..., 6]`` of 1, x, y, x^2, y^2 and x y, of truth x and prediction y.
+
+    Returns:
+        ``[...]``, from -1 to 1; 0 where either does not vary, as in :func:`trainables.losses.concordance.ccc`.
+    """
+    mean_x, mean_y, xx, yy, xy = (_ratio(sums[..., term], sums[..., 0]) for term in range(1, 6))
+    return _ratio(2 * (xy - mean_x * mean_y), xx + yy - 2 * mean_x * mean_y)  # var + mean^2 = xx, and so on: the means cancel
+
+
+def _concordance(attributes: tuple[str, ...]) -> Score:
+    """The mean over attributes of their coefficients."""
+    columns = tuple(name for attribute in attributes for name in (attribute, f"{attribute}_predicted"))
+
+    def terms(predictions: pd.DataFrame) -> np.ndarray:
+        return np.stack([_moments(*predictions[[name, f"{name}_predicted"]].to_numpy(float).T) for name in attributes], axis=1)
+
+    return Score(Statistic(columns, terms, _one_group), lambda sums: concordance(sums).mean(axis=-1), share=False)
+
+
+def _moments(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """What each unit adds ``[units, 6]`` to the sums of :func:`concordance`.
+
+    Both are counted from the middle of the predictions, which changes no coefficient: squares are then no larger than they must be,
+    and of a constant prediction every sum is 0, as its coefficient then is without a rounding error.
+    """
+    middle = (predicted.min() + predicted.max()) / 2
+    x, y = truth - middle, predicted - middle
+    return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
 
 
 _VALUES = ("truth", "value")
@@ -166,9 +209,10 @@ SCORES: dict[str, Score] = {
     "f1_micro": Score(_CONFUSION, f1_micro, share=True),
     "f1_positive": Score(_CONFUSION, f1_positive, share=True),
     "uar": Score(_CONFUSION, uar, share=True),
+    "ccc": _concordance(ATTRIBUTES),
     # Means of a value over healthy units (truth 0) and depressed ones (truth 1), and the latter minus the former.
     "healthy": Score(Statistic(_VALUES, _by_class, _only(0)), lambda sums: _class_means(sums)[..., 0], share=False),
     "depressed": Score(Statistic(_VALUES, _by_class, _only(1)), lambda sums: _class_means(sums)[..., 1], share=False),
     "difference": Score(Statistic(_VALUES, _by_class, _classes), lambda sums: np.diff(_class_means(sums))[..., 0], share=False),
 }
-"""By the name under which a trial reports them, all but the mean absolute errors (:func:`find_score`)."""
+"""By the name under which a trial reports them, all but those of single attributes (:func:`find_score`)."""

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainables.attributes import attribute_columns
 from trainables.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_TEST_SET = ("unit", "speaker", "truth")
+_UNITS = ("unit", "speaker")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class SpeakerSums:
         speakers: Names, sorted.
         sums: Of a statistic's terms ``[speakers, ...]``.
         sizes: Units ``[speakers, groups]`` that have part in the score.
-        digest: Of the test set without the predictions (unit, speaker, truth): equal for trials that can be paired.
+        digest: Of the test set without the predictions (unit, speaker, truth; the true attributes, where nothing is classified):
+            equal for trials that can be paired.
     """
 
     speakers: tuple[str, ...]
@@ -56,12 +58,17 @@ class SpeakerSums:
 
 
 def speaker_sums(predictions: pd.DataFrame, statistic: Statistic) -> SpeakerSums:
-    """Add up a file of predictions (:func:`trainables.metrics.write_predictions`); the order of its lines does not matter.
+    """Add up a file of predictions, of classes, of attributes or of both; the order of its lines does not matter.
+
+    Args:
+        predictions: As :func:`trainables.metrics.write_predictions` or :func:`trainables.metrics.write_attributes` have it.
+        statistic: What is summed.
 
     Raises:
         UserError: A column is missing, a value is missing, or there is no line.
     """
-    needed = tuple(dict.fromkeys((*_TEST_SET, *statistic.columns)))
+    test_set = _UNITS + (("truth",) if "truth" in predictions else tuple(sorted(attribute_columns(predictions))))
+    needed = tuple(dict.fromkeys((*test_set, *statistic.columns)))
     lacking = [name for name in needed if name not in predictions or predictions[name].isna().any()]
     if lacking or predictions.empty:
         found = f"no {', '.join(lacking)} or gaps therein" if lacking else "no line"
@@ -75,9 +82,9 @@ def speaker_sums(predictions: pd.DataFrame, statistic: Statistic) -> SpeakerSums
     sizes = np.zeros((len(speakers), max(groups.max() + 1, 1)))
     counted = groups >= 0
     np.add.at(sizes, (speaker[counted], groups[counted]), 1)
-    return SpeakerSums(tuple(speakers.tolist()), sums, sizes, _digest(predictions))
+    return SpeakerSums(tuple(speakers.tolist()), sums, sizes, _digest(predictions[list(test_set)]))
 
 
-def _digest(predictions: pd.DataFrame) -> str:
-    lines = sorted(zip(*(predictions[name].astype(str) for name in _TEST_SET), strict=True))
+def _digest(test_set: pd.DataFrame) -> str:
+    lines = sorted(zip(*(test_set[name].astype(str) for name in test_set), strict=True))
     return hashlib.sha256(repr(lines).encode()).hexdigest()

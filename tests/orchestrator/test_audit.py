@@ -111,6 +111,15 @@ def test_an_impossible_division_is_a_fault_of_every_seed_before_any_compute(tmp_
         conduct(replace(asked, protocol="iemocap-5-sessions"), Console(record=True), dry_run=True)
 
 
+def test_a_rating_that_is_missing_is_told_before_any_compute(tmp_path):
+    asked = options(tmp_path, study="cpc_weights")
+    table = pd.read_csv(tmp_path / "corpora/iemocap/metadata.csv")
+    table.loc[5, "dominance"] = None
+    table.to_csv(tmp_path / "corpora/iemocap/metadata.csv", index=False)
+    with pytest.raises(UserError, match=r"label 'dominance' is missing for 'e05.wav'; fill it in or delete them"):
+        findings(asked)
+
+
 def test_a_fault_of_one_division_names_it_and_faults_of_different_roles_stay_apart():
     faults = ImpossibleDivisions()
     for fold in range(3):

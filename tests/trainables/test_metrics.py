@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from trainables.errors import UserError
-from trainables.metrics import classification_scores, prediction_scores, write_predictions
+from trainables.metrics import classification_scores, prediction_scores, write_attributes, write_predictions
 from trainables.tasks import TASKS
 from trainables.units import Units
 
@@ -69,7 +69,7 @@ def test_a_development_set_beside_the_scored_one_has_its_own_file_and_its_scores
     assert {f"dev_{name}" for name in test_scores} == set(dev_scores)
 
 
-def test_an_attribute_is_scored_by_its_mean_absolute_error_and_can_be_scored_again_from_the_file(tmp_path):
+def test_an_attribute_is_scored_by_its_error_and_its_concordance_and_can_be_scored_again_from_the_file(tmp_path):
     extra = {
         "valence": np.array([1.0, 2.5, 4.0]),
         "valence_predicted": np.array([1.5, 2.5, 3.0]),
@@ -77,7 +77,8 @@ def test_an_attribute_is_scored_by_its_mean_absolute_error_and_can_be_scored_aga
     }
     scores = write_predictions(tmp_path, units([[0], [1], [2]], "emotion5"), np.eye(5)[[0, 1, 2]], extra)
     assert scores["mae_valence"] == pytest.approx(1.5 / 3)
-    assert set(scores) == {"f1_macro", "f1_micro", "uar", "mae_valence"}
+    assert scores["ccc_valence"] == pytest.approx(1 - (1.25 / 3) / (1.5 + 7 / 18 + 1 / 36)), "1 - squared error / (var + var + d^2)"
+    assert set(scores) == {"f1_macro", "f1_micro", "uar", "mae_valence", "ccc_valence"}, "no mean of one attribute"
     assert prediction_scores(pd.read_parquet(tmp_path / "predictions.parquet")) == scores
 
 
@@ -87,4 +88,47 @@ def test_an_attribute_that_a_unit_lacks_or_that_is_predicted_as_nothing_is_refus
         write_predictions(tmp_path, whole, said, {"valence": np.array([1.0, np.nan]), "valence_predicted": np.ones(2)})
     with pytest.raises(UserError, match="not finite"):
         write_predictions(tmp_path, whole, said, {"valence": np.ones(2), "valence_predicted": np.array([1.0, np.inf])})
+    assert not list(tmp_path.iterdir())
+
+
+def rated(count=12, seed=0):
+    """Units of four speakers with ratings from 1 to 7, and predictions that follow them."""
+    draw = np.random.default_rng(seed)
+    ratings = {name: draw.uniform(1, 7, count) for name in ("valence", "activation", "dominance")}
+    table = pd.DataFrame({"unit": [f"u{n}" for n in range(count)], "speaker": [f"s{n % 4}" for n in range(count)], **ratings})
+    predicted = table[["activation", "valence", "dominance"]].to_numpy() * 0.5 + draw.normal(2, 1, (count, 3))
+    return Units(table, (), np.zeros(count, dtype=np.int64), TASKS["attributes"]), predicted
+
+
+def test_a_file_of_attributes_alone_has_no_classes_and_three_coefficients_with_their_mean(tmp_path):
+    units, predicted = rated()
+    scores = write_attributes(tmp_path, units, predicted)
+    written = pd.read_parquet(tmp_path / "predictions.parquet")
+    names = ("activation", "valence", "dominance")
+    assert list(written) == ["unit", "speaker", *(column for name in names for column in (name, f"{name}_predicted"))]
+    for column, name in enumerate(names):
+        x, y = units.table[name].to_numpy(), predicted[:, column]
+        assert (written[name].tolist(), written[f"{name}_predicted"].tolist()) == (x.tolist(), y.tolist())
+        expected = 2 * np.cov(x, y, bias=True)[0, 1] / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
+        assert scores[f"ccc_{name}"] == pytest.approx(expected)
+        assert scores[f"mae_{name}"] == pytest.approx(np.abs(x - y).mean())
+    assert scores["ccc"] == pytest.approx(np.mean([scores[f"ccc_{name}"] for name in names]))
+    assert set(scores) == {"ccc", *(f"{kind}_{name}" for kind in ("ccc", "mae") for name in names)}
+    assert json.loads((tmp_path / "metrics.json").read_text()) == scores == prediction_scores(written)
+
+
+def test_scores_of_attributes_of_a_development_set_stand_beside_the_others(tmp_path):
+    test, dev = write_attributes(tmp_path, *rated()), write_attributes(tmp_path, *rated(8, seed=1), name="predictions_dev")
+    assert set(dev) == {f"dev_{name}" for name in test}
+    assert json.loads((tmp_path / "metrics.json").read_text()) == test | dev
+    assert len(pd.read_parquet(tmp_path / "predictions_dev.parquet")) == 8
+
+
+def test_predicted_attributes_that_are_not_finite_or_units_that_are_not_rated_are_refused(tmp_path):
+    units, predicted = rated()
+    with pytest.raises(UserError, match="not finite"):
+        write_attributes(tmp_path, units, np.where(predicted > predicted.min(), predicted, np.nan))
+    units.table.loc[3, "dominance"] = np.nan
+    with pytest.raises(UserError, match="label 'dominance' is missing for 'u3'"):
+        write_attributes(tmp_path, units, predicted)
     assert not list(tmp_path.iterdir())

@@ -29,6 +29,13 @@ def test_sentiment_is_the_scores_sign_and_zero_is_left_out():
     assert classes("sentiment", [-3.0, -0.1, 0.0, 0.1, 3]) == ["negative", "negative", None, "positive", "positive"]
 
 
+def test_every_unit_with_a_rating_is_of_the_one_class_of_the_attributes_and_one_without_is_told_by_name(tmp_path):
+    assert classes("attributes", [1.0, 4.5, np.float64(7)]) == ["rated"] * 3
+    assert read_units(features(tmp_path, activation=[1.0, 1.0, 3.5, 7.0]), TASKS["attributes"]).truth.tolist() == [0, 0, 0]
+    with pytest.raises(UserError, match="label 'activation' is missing for 'a'; fill it in or delete them"):
+        read_units(features(tmp_path, activation=[1.0, 1.0, np.nan, 7.0]), TASKS["attributes"])
+
+
 def test_depression_is_the_diagnosis():
     assert classes("depression", [0.0, 1.0, np.float64(1), np.int64(0)]) == ["healthy", "depressed", "depressed", "healthy"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from trainables.corpora.inventory import AudioFile
-    from trainables.tasks import TaskName
+    from trainables.tasks import UnitsTaskName
     from trainables.units import Units
 
 
@@ -34,7 +34,7 @@ class AuditedCorpus:
         self.role, self.table, self.files, self.place = role, table.reset_index(drop=True), dict(files or {}), place or role
         self._units: dict[tuple, tuple[Units, np.ndarray]] = {}
 
-    def units(self, unit: str, task: TaskName, columns: tuple[str, ...] = ()) -> tuple[Units, np.ndarray]:
+    def units(self, unit: str, task: UnitsTaskName, columns: tuple[str, ...] = ()) -> tuple[Units, np.ndarray]:
         """The units of a task, made once for all divisions, and the unit of each row.
 
         Args:

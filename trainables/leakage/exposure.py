@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from trainables.stage import Stage
-    from trainables.tasks import TaskName
+    from trainables.tasks import UnitsTaskName
 
 Learnt = Literal["nothing", "training", "all"]
 """No unit; the units of the stage's own training set (those it selects on are named apart); every unit, whoever is tested later."""
@@ -26,7 +26,7 @@ class Exposure(NamedTuple):
 
     features: Stage | None = None
     fitted: Learnt = "nothing"
-    task: TaskName | None = None
+    task: UnitsTaskName | None = None
     normalised: Learnt = "nothing"
     selected: Literal["nothing", "train", "dev", "test"] = "nothing"
     talkers: Literal["subject", "interviewer", "all"] = "subject"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trainables.attributes import require_ratings
+from trainables.tasks import TASKS
 from trainables.units import Units, subject_turns, with_class
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ def manifest_units(table: pd.DataFrame, unit: str, task: Task, columns: tuple[st
     import numpy as np
 
     units = subject_turns(table, unit).drop_duplicates("unit").sort_values("unit", kind="stable").reset_index(drop=True)
+    if task == TASKS["attributes"]:
+        require_ratings(units)  # all three are learnt, and the task's own column is one of them
     kept = dict.fromkeys(("unit", "speaker", "session", "split", task.column, *columns))
     nothing = np.empty(0, dtype=np.int64)
     return with_class(units[[name for name in kept if name in units]], (nothing,) * len(units), task)
