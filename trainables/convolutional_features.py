@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from trainables.cpc_pretraining import CpcPretraining
 from trainables.errors import Faults, UserError
 from trainables.initial_encoder import InitialEncoder
 from trainables.leakage.exposure import Exposure
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from trainables.corpora.corpus import CorpusSource
-    from trainables.models.speech_encoder import SpeechEncoder
+    from trainables.models.cpc_speech_encoder import AnySpeechEncoder
+
+EncoderStage = InitialEncoder | MaskedPretraining | CpcPretraining
+"""A stage whose result is a speech encoder (:func:`~trainables.models.cpc_speech_encoder.load_speech_encoder`): one part of it is
+frozen wherever it is fine-tuned, and its output for an utterance, the *convolved features*, can be kept."""
 
 _PART_SECONDS = 300.0
 """Of sound in a part: half a minute of a base model's convolution on a CPU core (measured: 9 times real time), so that a sweep that
@@ -35,10 +40,10 @@ class ConvolutionalFeatures(Stage):
     if it had convolved the utterance itself. An utterance is never cut, because the base models have a group norm over all of its
     time; :data:`~trainables.utterances.LONGEST_SECONDS` bounds the memory.
 
-    Result: ``frames.npy``, float32 ``[all frames, C]``, 50 frames per second, the utterances one after the other (an hour takes
-    370 MB of a base model's 512 values); ``segments.parquet``, the utterances' rows in the same order and besides ``first_frame``
-    and ``frames``. Read both through :class:`~trainables.features.frames.FrameTable`. ``metrics.json``: ``utterances, frames,
-    hours, dimensions``.
+    Result: ``frames.npy``, float32 ``[all frames, C]``, 50 frames per second of HuBERT and WavLM and 100 of CPC, the utterances one
+    after the other (an hour takes 370 MB of a base model's 512 values, and of CPC's 256); ``segments.parquet``, the utterances'
+    rows in the same order and besides ``first_frame`` and ``frames``. Read both through
+    :class:`~trainables.features.frames.FrameTable`. ``metrics.json``: ``utterances, frames, hours, dimensions``.
 
     On a CPU the utterances are handed out in parts, and a stage that was stopped goes on with those that are missing. On an
     accelerator they are convolved in this process (it takes minutes); stopped there, it begins again.
@@ -46,7 +51,7 @@ class ConvolutionalFeatures(Stage):
 
     label: ClassVar[str] = "convolutional features"
 
-    encoder: InitialEncoder | MaskedPretraining
+    encoder: EncoderStage
     utterances: Utterances
 
     def exposure(self) -> Exposure:
@@ -61,12 +66,12 @@ class ConvolutionalFeatures(Stage):
         """
         import pandas as pd
 
-        from trainables.models.speech_encoder import SpeechEncoder
+        from trainables.models.cpc_speech_encoder import load_speech_encoder
 
         corpus = context.corpus(self.utterances.corpus)
         corpus.verify()  # it may have changed since the utterances were listed, and the result would bear a false name
         table = pd.read_parquet(context.result(self.utterances) / "segments.parquet")
-        encoder = SpeechEncoder.load(context.result(self.encoder))
+        encoder = load_speech_encoder(context.result(self.encoder))
         if context.device.type == "cpu":
             frames = _gather(context, _in_parts(table), encoder.convolution_size)
         else:
@@ -88,11 +93,11 @@ class ConvolutionalFeatures(Stage):
         Raises:
             UserError: Unreadable audio: every such utterance is named.
         """
-        from trainables.models.speech_encoder import SpeechEncoder
+        from trainables.models.cpc_speech_encoder import load_speech_encoder
 
         corpus = context.corpus(self.utterances.corpus)
         corpus.prepare()  # a node without the twin makes it
-        encoder = SpeechEncoder.load(context.result(self.encoder))
+        encoder = load_speech_encoder(context.result(self.encoder))
         frames = _convolve(encoder, corpus, work, context.directory, context.tick)
         (context.directory / "frames.json").write_text(json.dumps(frames))
 
@@ -116,21 +121,20 @@ def _gather(context: Context, parts: list[list[Turn]], dimensions: int) -> list[
 
 
 def _convolve(
-    encoder: SpeechEncoder, corpus: CorpusSource, turns: Sequence[Turn], directory: Path, tick: Callable[[float], None]
+    encoder: AnySpeechEncoder, corpus: CorpusSource, turns: Sequence[Turn], directory: Path, tick: Callable[[float], None]
 ) -> list[int]:
     """Write ``frames.npy`` of some utterances, in this process; the numbers of frames of each."""
     import torch
 
     from trainables.corpora.audio import read_audio
     from trainables.features.frames import FrameWriter
-    from trainables.models.speech_encoder import SAMPLE_RATE
 
     faults = Faults(f"the audio of corpus {corpus.name!r}")
     frames: list[int] = []
     with FrameWriter(directory, encoder.convolution_size, "float32") as writer:
         for number, (recording, start, end) in enumerate(turns):
             try:
-                samples = read_audio(corpus.audio_path(recording), start, end, SAMPLE_RATE)
+                samples = read_audio(corpus.audio_path(recording), start, end, encoder.sample_rate)
                 convolved = encoder.convolve(torch.from_numpy(samples))
                 writer.append(convolved.cpu())
                 frames.append(len(convolved))

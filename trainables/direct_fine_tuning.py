@@ -6,8 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from trainables.initial_encoder import InitialEncoder
-from trainables.masked_pretraining import MaskedPretraining
+from trainables.convolutional_features import EncoderStage
 from trainables.numerics import seeded
 from trainables.speech_training import SpeechTraining
 from trainables.stage import Context, Stage
@@ -34,7 +33,7 @@ class DirectFineTuning(SpeechTraining):
     label: ClassVar[str] = "direct fine-tuning"
     data_parallel: ClassVar[bool] = True
 
-    encoder: InitialEncoder | MaskedPretraining
+    encoder: EncoderStage
     epochs: int = Field(default=50, gt=0)
     learning_rate: float = Field(default=1e-3, gt=0)
     """Of pooling and classifier."""
@@ -44,7 +43,7 @@ class DirectFineTuning(SpeechTraining):
     decay_every: int = Field(default=20, gt=0)
     decay: float = Field(default=0.2, gt=0, le=1)
 
-    def initial_encoder(self) -> InitialEncoder | MaskedPretraining:
+    def initial_encoder(self) -> EncoderStage:
         """The encoder that is fine-tuned."""
         return self.encoder
 
@@ -66,13 +65,13 @@ class DirectFineTuning(SpeechTraining):
         """
         import torch
 
+        from trainables.models.cpc_speech_encoder import load_speech_encoder
         from trainables.models.emotion_encoder import EmotionEncoder
         from trainables.models.speech_classifier import SpeechClassifier
-        from trainables.models.speech_encoder import SpeechEncoder
         from trainables.speech_inputs import open_inputs
 
         units = self.units(context)
-        encoder = SpeechEncoder.load(context.result(self.encoder))
+        encoder = load_speech_encoder(context.result(self.encoder))
         torch.manual_seed(seeded(self.seed, "initialisation"))
         model = SpeechClassifier(EmotionEncoder(encoder), len(units.task.classes)).to(context.device)
         inputs = open_inputs(context, encoder, (self.utterances,), (self.convolved,) if self.convolved else ())

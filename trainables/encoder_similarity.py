@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, model_validator
 
-from trainables.convolutional_features import ConvolutionalFeatures
+from trainables.convolutional_features import ConvolutionalFeatures, EncoderStage
 from trainables.errors import UserError
-from trainables.initial_encoder import InitialEncoder
 from trainables.leakage.exposure import Exposure
-from trainables.masked_pretraining import MaskedPretraining
 from trainables.stage import Context, Stage
 from trainables.supervised_contrastive import SupervisedContrastive
 from trainables.tasks import TASKS
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-    from trainables.models.speech_encoder import SpeechEncoder
+    from trainables.models.cpc_speech_encoder import AnySpeechEncoder
     from trainables.speech_inputs import SpeechInputs
 
 _BATCH = 8  # all layers of so many utterances are in memory at once: of a base model, 16 MB for each of their seconds
@@ -52,7 +50,7 @@ class EncoderSimilarity(Stage):
     label: ClassVar[str] = "encoder similarity"
     shortcuts: ClassVar[frozenset[str]] = frozenset({"convolved"})
 
-    encoder: InitialEncoder | MaskedPretraining
+    encoder: EncoderStage
     tuned: SupervisedContrastive | None = None
     """Stage one, which began with ``encoder``; None: ``encoder`` as it is."""
     sources: tuple[TrainingSet, ...] = Field(min_length=1)
@@ -124,12 +122,12 @@ class EncoderSimilarity(Stage):
         told = {"utterances": len(numbers), "layers": encoder.layers, **pairs}
         (context.directory / "metrics.json").write_text(json.dumps(told))
 
-    def _encoder(self, context: Context) -> SpeechEncoder:
+    def _encoder(self, context: Context) -> AnySpeechEncoder:
+        from trainables.models.cpc_speech_encoder import load_speech_encoder
         from trainables.models.emotion_encoder import EmotionEncoder
-        from trainables.models.speech_encoder import SpeechEncoder
 
         if self.tuned is None:
-            return SpeechEncoder.load(context.result(self.encoder))
+            return load_speech_encoder(context.result(self.encoder))
         return EmotionEncoder.load(context.result(self.tuned)).encoder
 
     def _scored(self, context: Context) -> tuple[torch.Tensor, np.ndarray]:
@@ -184,7 +182,7 @@ def _require_pairs(counts: dict[str, int]) -> None:
         )
 
 
-def _unit_vectors(encoder: SpeechEncoder, inputs: SpeechInputs, numbers: torch.Tensor) -> torch.Tensor:
+def _unit_vectors(encoder: AnySpeechEncoder, inputs: SpeechInputs, numbers: torch.Tensor) -> torch.Tensor:
     """The mean over time of each utterance at each layer, brought to length 1, float64 ``[L + 1, utterances, d]``."""
     import torch
 

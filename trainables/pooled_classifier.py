@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from trainables.initial_encoder import InitialEncoder
-from trainables.masked_pretraining import MaskedPretraining
 from trainables.numerics import seeded
 from trainables.speech_training import SpeechTraining, utterance_rows
 from trainables.stage import Context, Stage
@@ -20,8 +18,9 @@ if TYPE_CHECKING:
 
     import torch
 
+    from trainables.convolutional_features import EncoderStage
+    from trainables.models.cpc_speech_encoder import AnySpeechEncoder
     from trainables.models.emotion_encoder import EmotionEncoder
-    from trainables.models.speech_encoder import SpeechEncoder
     from trainables.speech_training import Arguments
     from trainables.units import Units
 
@@ -76,7 +75,7 @@ class PooledClassifier(SpeechTraining):
             raise ValueError(f"tuned has learnt from {found}; give one that has learnt from {own.task} of {own.utterances.corpus}")
         return tuned.with_upstream({f"sources.{number}": source for number, source in enumerate(sources)})
 
-    def initial_encoder(self) -> InitialEncoder | MaskedPretraining:
+    def initial_encoder(self) -> EncoderStage:
         """The encoder that stage one began with: its convolution is still the same."""
         return self.tuned.encoder
 
@@ -105,7 +104,7 @@ class PooledClassifier(SpeechTraining):
             self._write_hidden(context, model.encoder, rows, Path(folder))
             self._classify(context, units, sets, model, _reading_hidden(Path(folder), context.device))
 
-    def _write_hidden(self, context: Context, encoder: SpeechEncoder, rows: torch.Tensor, folder: Path) -> None:
+    def _write_hidden(self, context: Context, encoder: AnySpeechEncoder, rows: torch.Tensor, folder: Path) -> None:
         """Write what the encoder says of utterances, ``frames.npy``, and where each of them lies in it, ``segments.parquet``.
 
         Utterances of about one length are encoded together.

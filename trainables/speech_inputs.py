@@ -19,12 +19,12 @@ from trainables.corpora.audio import read_audio
 from trainables.errors import Faults, UserError
 from trainables.features.buckets import buckets
 from trainables.features.frames import FrameTable
-from trainables.models.speech_encoder import SpeechEncoder
 from trainables.parts import turns_of
 
 if TYPE_CHECKING:
     from trainables.convolutional_features import ConvolutionalFeatures
     from trainables.corpora.corpus import CorpusSource
+    from trainables.models.cpc_speech_encoder import AnySpeechEncoder
     from trainables.stage import Context
     from trainables.utterances import Utterances
 
@@ -74,7 +74,7 @@ class SpeechInputs:
     Raises UserError if a source's convolved features are not of its utterances or of another encoder.
     """
 
-    def __init__(self, encoder: SpeechEncoder, sources: Sequence[SpeechSource], device: torch.device) -> None:
+    def __init__(self, encoder: AnySpeechEncoder, sources: Sequence[SpeechSource], device: torch.device) -> None:
         self._encoder, self._sources, self._device = encoder, list(sources), device
         sizes = torch.tensor([len(source.table) for source in sources])
         self.first = sizes.cumsum(0) - sizes
@@ -116,12 +116,13 @@ class SpeechInputs:
         if (table := self._frames[source]) is not None:
             return torch.cat(list(table.blocks(row))).to(self._device)
         recording, start, end = self._spans[source][row]
-        samples = read_audio(self._sources[source].corpus.audio_path(recording), start, end)
-        return self._encoder.convolve(torch.from_numpy(samples).to(self._device))
+        path = self._sources[source].corpus.audio_path(recording)
+        samples = read_audio(path, start, end, self._encoder.sample_rate)
+        return self._encoder.convolve(torch.from_numpy(samples))
 
 
 def open_inputs(
-    context: Context, encoder: SpeechEncoder, utterances: Sequence[Utterances], convolved: Sequence[ConvolutionalFeatures]
+    context: Context, encoder: AnySpeechEncoder, utterances: Sequence[Utterances], convolved: Sequence[ConvolutionalFeatures]
 ) -> SpeechInputs:
     """The inputs of a stage.
 
@@ -148,7 +149,7 @@ def open_inputs(
     return SpeechInputs(encoder, sources, context.device)
 
 
-def _frames(source: SpeechSource, encoder: SpeechEncoder) -> FrameTable:
+def _frames(source: SpeechSource, encoder: AnySpeechEncoder) -> FrameTable:
     table = FrameTable(source.convolved)
     found, expected = (len(table), table.dimensions), (len(source.table), encoder.convolution_size)
     if found != expected:

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from trainables.convolutional_features import ConvolutionalFeatures
+from trainables.convolutional_features import ConvolutionalFeatures, EncoderStage
 from trainables.divided import DividedStage
-from trainables.initial_encoder import InitialEncoder
 from trainables.leakage.exposure import Exposure
-from trainables.masked_pretraining import MaskedPretraining
 from trainables.protocols import Protocol
 from trainables.schedules import stepped
 from trainables.stage import Context
@@ -64,7 +62,7 @@ class SpeechTraining(DividedStage):
     """bfloat16 autocast of the networks; convolved features, weights, loss and scores stay in float32."""
 
     @abstractmethod
-    def initial_encoder(self) -> InitialEncoder | MaskedPretraining:
+    def initial_encoder(self) -> EncoderStage:
         """The stage whose frozen convolution this stage hears through."""
 
     @model_validator(mode="after")

@@ -1,10 +1,11 @@
-"""Stage: mean and deviation of each turn's filterbank, the direct audio modality of a session."""
+"""Stage: mean and deviation of each turn's frames: filterbanks, the direct audio modality of a session, or CPC contexts."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from trainables.cpc_contexts import CpcContexts
 from trainables.filterbank_features import FilterbankFeatures
 from trainables.leakage.exposure import Exposure
 from trainables.stage import Context, Stage
@@ -27,14 +28,17 @@ class TurnStatistics(Stage):
 
     The deviation is that of the frames themselves (divided by their number), so a turn of one frame has 0.
 
+    Contexts of a CPC network are described alike, so that a probe reads what was learnt and what it was learnt from in one form.
+
     Result (turn features): ``embeddings.npy``, float32 ``[turns, 2 * dimensions]`` (160 of 40 bands with derivatives), and the
-    filterbanks' ``segments.parquet`` without what it says of frames.
+    frames' ``segments.parquet`` without what it says of frames.
     """
 
     label: ClassVar[str] = "turn statistics"
     accelerated: ClassVar[bool] = False
 
-    filterbanks: FilterbankFeatures
+    filterbanks: FilterbankFeatures | CpcContexts
+    """What is described: filterbanks, or in their place the contexts that a CPC network makes of them."""
 
     @property
     def corpus(self) -> str:

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trainables.errors import UserError
+from trainables.models.cpc_speech_encoder import AnySpeechEncoder, load_speech_encoder
 from trainables.models.self_attention_pooling import SelfAttentionPooling
-from trainables.models.speech_encoder import SpeechEncoder
 
 if TYPE_CHECKING:
     from trainables.speech_inputs import SpeechChunk
@@ -22,14 +22,14 @@ _POOLING = "pooling.safetensors"
 
 
 class EmotionEncoder(nn.Module):
-    """HuBERT or WavLM with self-attention pooling (Xiang, section 3.1, Figure 1): what stage one trains and stage two goes on from.
+    """A speech encoder with self-attention pooling (Xiang, section 3.1, Figure 1): what stage one trains and stage two begins with.
 
     Attributes:
-        encoder: The speech encoder, whose Transformer alone is trained.
+        encoder: HuBERT or WavLM, whose Transformer alone is trained, or a CPC network, whose GRU alone is.
         pooling: Equation (1) over its last hidden layer.
     """
 
-    def __init__(self, encoder: SpeechEncoder) -> None:
+    def __init__(self, encoder: AnySpeechEncoder) -> None:
         super().__init__()
         self.encoder = encoder
         self.pooling = SelfAttentionPooling(encoder.hidden_size)
@@ -59,7 +59,7 @@ class EmotionEncoder(nn.Module):
         Raises:
             UserError: The encoder or the pooling is missing, damaged, or of another size.
         """
-        model = cls(SpeechEncoder.load(directory))
+        model = cls(load_speech_encoder(directory))
         file = directory / _POOLING
         try:
             model.pooling.load_state_dict(load_file(file))

@@ -53,6 +53,7 @@ class SpeechEncoder(nn.Module):
 
     Attributes:
         architecture: 'hubert' or 'wavlm'.
+        sample_rate: :data:`SAMPLE_RATE`.
         convolution_size: C.
         hidden_size: d.
         layers: L.
@@ -64,6 +65,7 @@ class SpeechEncoder(nn.Module):
         config = model.config
         config.layerdrop = 0.0
         self.architecture: str = config.model_type
+        self.sample_rate = SAMPLE_RATE
         self.convolution_size: int = config.conv_dim[-1]
         self.hidden_size: int = config.hidden_size
         self.layers: int = config.num_hidden_layers
