@@ -61,13 +61,13 @@ def describe(
             said.append(torch.cat(parts, dim=1).double().cpu())
             done += len(chosen)
             tick(done / len(windows))
-    means = _means(torch.cat(said), inputs.turn[windows], len(inputs.turns))[rows]
+    means = means_of_groups(torch.cat(said), inputs.turn[windows], len(inputs.turns))[rows]
     classes, attributes = len(recogniser.classes), len(recogniser.attributes)
     logs, attributes, embeddings = means.split([classes, attributes, means.shape[1] - classes - attributes], dim=1)
     return Described(logs.softmax(dim=1).numpy(), attributes.numpy(), embeddings.float().numpy())
 
 
-def _means(values: torch.Tensor, groups: torch.Tensor, count: int) -> torch.Tensor:
+def means_of_groups(values: torch.Tensor, groups: torch.Tensor, count: int) -> torch.Tensor:
     """Mean of the rows of each group, ``[count, D]``; NaN for a group without any."""
     sums = torch.zeros(count, values.shape[1], dtype=values.dtype).index_add_(0, groups, values)
     return sums / groups.bincount(minlength=count).unsqueeze(1)

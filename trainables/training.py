@@ -179,8 +179,9 @@ def train_epochs(
     model: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
     validate: Callable[[], Mapping[str, float]] | None,
+    score: str = "f1_macro",
 ) -> BestEpoch | None:
-    """Train a model by :func:`train`; with a development set the epoch with its best macro F1 counts, without one the last.
+    """Train a model by :func:`train`; with a development set the epoch with its best score there counts, without one the last.
 
     Args:
         context: The stage's context.
@@ -190,7 +191,8 @@ def train_epochs(
         step: As :func:`train` has it.
         model: Holds the weights that count afterwards.
         optimizer: Its optimizer.
-        validate: Scores on the development set, ``f1_macro`` among them, which are reported as ``dev_...``; None without one.
+        validate: Scores on the development set, which are reported as ``dev_...``; None without one.
+        score: Which of them chooses the epoch; higher is better.
 
     Returns:
         The best epoch, if there was a choice.
@@ -199,7 +201,7 @@ def train_epochs(
 
     def offer(epoch: int) -> dict[str, float]:
         scores = validate()
-        best.offer(scores["f1_macro"], epoch)
+        best.offer(scores[score], epoch)
         return {f"dev_{name}": value for name, value in scores.items()}
 
     train(

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from trainables.errors import UserError
 from trainables.protocols import Protocol, divide
-from trainables.protocols.catalogue import HELD_OUT_30, OWN_SPLITS, SPEAKERS_70_30
+from trainables.protocols.catalogue import HELD_OUT_30, IEMOCAP_5_SESSIONS, OWN_SPLITS, SPEAKERS_5_FOLD, SPEAKERS_70_30
+from trainables.protocols.division import drawn_by_seed
 from trainables.protocols.draws import hold_out, split_by_speaker
 from trainables.tasks import TASKS
 from trainables.units import Units
@@ -233,3 +234,15 @@ def test_a_division_depends_on_the_seed_and_not_on_the_order_of_the_units(kind):
     for seed in range(5):
         assert speakers(division(whole, seed)) == speakers(division(shuffled(whole, seed), seed))
     assert len({str(sorted(speakers(division(whole, seed))["train"])) for seed in range(10)}) > 8
+
+
+@pytest.mark.parametrize(
+    ("protocol", "inner"),
+    [(SPEAKERS_70_30, None), (OWN_SPLITS, None), (IEMOCAP_5_SESSIONS, None), (IEMOCAP_5_SESSIONS, 0), (SPEAKERS_5_FOLD, None)],
+)
+def test_a_division_changes_with_the_seed_where_it_is_said_to_be_drawn_by_it(protocol, inner):
+    whole = units([[0, 1, 2, 3, 4]] * 10, "emotion5")
+    rooms = whole.table["speaker"].map({f"s{number}": f"room{number // 2}" for number in range(10)})
+    whole = Units(whole.table.assign(session=rooms), whole.segments, whole.truth, whole.task)
+    found = {str(sorted(speakers(divide(whole, protocol, seed, inner=inner))["train"])) for seed in range(10)}
+    assert (len(found) > 1) == drawn_by_seed(protocol)

@@ -55,6 +55,11 @@ def can_score(protocol: Protocol, fold: int, inner: int | None, scored_on: Score
     return None
 
 
+def drawn_by_seed(protocol: Protocol) -> bool:
+    """Whether another seed of the trial could divide otherwise."""
+    return protocol.scheme == "drawn" or (protocol.scheme == "k_fold" and protocol.redrawn)
+
+
 def _kept(units: Units, protocol: Protocol) -> Units:
     for column, values in protocol.keep:
         if column not in units.table:
