@@ -27,6 +27,7 @@ from orchestrator.files import MARKER
 from orchestrator.unfinished import UnfinishedStages
 from trainables.errors import UserError
 from trainables.identity import differences
+from trainables.pictures import FIGURES, MOST, is_picture
 
 _ABANDONED_SECONDS = 24 * 3600  # a partial result untouched for a day belongs to nobody
 
@@ -68,6 +69,23 @@ class ArtifactStore(UnfinishedStages):
         except (FileNotFoundError, ValueError) as error:
             raise UserError(
                 f"the stored result {fingerprint} is damaged: {name} cannot be read ({error}). "
+                f"Run again with --redo force, or delete that folder in {self.uri}"
+            ) from error
+
+    def pictures(self, fingerprint: str) -> dict[str, bytes]:
+        """The pictures of a finished result by file name (:mod:`trainables.pictures`); nothing else of that folder is read.
+
+        Raises:
+            UserError: One cannot be read.
+        """
+        folder = f"results/{fingerprint}/{FIGURES}"
+        found = {self._relative(file): file for file in self._entries_below(folder) if is_picture(file.base_name, file.size)}
+        names = sorted(file.base_name for path, file in found.items() if path == f"{folder}/{file.base_name}")
+        try:
+            return {name: self._read(f"{folder}/{name}") for name in names[:MOST]}
+        except OSError as error:
+            raise UserError(
+                f"a picture of the stored result {fingerprint} cannot be read ({error}). "
                 f"Run again with --redo force, or delete that folder in {self.uri}"
             ) from error
 

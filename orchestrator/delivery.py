@@ -28,11 +28,13 @@ def stage_record(stage: Stage, fingerprint: str) -> StageRecord:
 
 
 def deliver_stage(call: Call, stage: Stage, fingerprint: str, store: ArtifactStore) -> None:
-    """Make sure that MLflow has the finished stage's run, with its whole curves."""
+    """Make sure that MLflow has the finished stage's run, with its whole curves and its pictures."""
     call("stage_started", stage_record(stage, fingerprint))
     call("log_stage", fingerprint, [tuple(point) for point in store.read_json(fingerprint, "history.json")])
     metrics = store.read_json(fingerprint, "metrics.json")
-    call("stage_ended", fingerprint, "FINISHED", metrics, _flat(store.read_json(fingerprint, "provenance.json")))
+    provenance = _flat(store.read_json(fingerprint, "provenance.json"))
+    # The bytes of pictures and not their place: the tracker may be on another node than the result.
+    call("stage_ended", fingerprint, "FINISHED", metrics, provenance, store.pictures(fingerprint) if stage.draws else {})
 
 
 def deliver_trial(call: Call, trial: TrialRecord, store: ArtifactStore) -> dict[str, float]:

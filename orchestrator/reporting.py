@@ -18,6 +18,7 @@ from orchestrator.tables.render import Format, render
 from orchestrator.tables.terminal import terminal
 from orchestrator.tracking import Tracker, read_sweep, study_page
 from trainables.errors import UserError
+from trainables.pictures import FIGURES
 
 _LINES = 12  # of a traceback; the whole of it is in the store
 
@@ -41,7 +42,7 @@ def print_table(
         plan: What was run.
         tracker: Has every trial delivered.
         uri: MLflow's store or server.
-        store: Has the predictions behind the statistics.
+        store: Has the predictions behind the statistics, and the pictures of stages.
         status: How the sweep ended.
         results: The files are written to ``tables/<study>/`` in it.
         console: Where to print.
@@ -52,7 +53,9 @@ def print_table(
     folder = results / "tables" / plan.study.name
     try:
         table = None if tracker.problem else _table(plan, tracker, uri, store)
+        drawn = _pictures(plan, store) if table else {}
         files = write_files(table_files(table), folder) if table else []
+        pictures = _renew(drawn, folder) if table else []
     except UserError as error:
         tracker.close_sweep("FAILED")
         write_refusal(folder, error.messages)
@@ -64,7 +67,7 @@ def print_table(
         console.print(f"[bold red]no table:[/bold red] {escape(tracker.problem or '')}.", highlight=False, soft_wrap=True)
         console.print("The same command delivers the results later and computes nothing again. They are in", plan.setting.store)
         return False
-    tracker.close_sweep(status, files, render(table, Format.markdown))
+    tracker.close_sweep(status, files, render(table, Format.markdown), pictures)
     console.print(terminal(table))
     if uri.startswith("sqlite:"):
         console.print(f"Compare the runs:  mlflow ui --host 127.0.0.1 --backend-store-uri {uri}", highlight=False, soft_wrap=True)
@@ -77,6 +80,23 @@ def _table(plan: Plan, tracker: Tracker, uri: str, store: ArtifactStore) -> Tabl
     """The sweep's table, after its statistics have been written to MLflow."""
     write_statistics(plan, tracker, uri, store)
     return make_table(read_sweep(uri, plan.study.name, plan.sweep.key))
+
+
+def _pictures(plan: Plan, store: ArtifactStore) -> dict[str, bytes]:
+    """What the last stage of every row shows at its lowest seed, by path beside the table: ``figures/<row>_<name>.png``."""
+    shown: dict[str, bytes] = {}
+    for row in plan.study.table.rows:
+        first = min((trial for trial in plan.trials if trial.record.row == row.key), key=lambda trial: trial.record.seed)
+        found = store.pictures(first.record.fingerprint) if first.target.draws else {}
+        shown |= {f"{FIGURES}/{row.key}_{name}": content for name, content in found.items()}
+    return shown
+
+
+def _renew(pictures: dict[str, bytes], folder: Path) -> list[Path]:
+    """Write the pictures beside a table in place of those of an earlier one, whose rows may be others."""
+    for old in (folder / FIGURES).glob("*.png"):
+        old.unlink()
+    return write_files(pictures, folder)
 
 
 def write_statistics(plan: Plan, tracker: Tracker, uri: str, store: ArtifactStore) -> None:

@@ -135,10 +135,21 @@ def _under(protocol: Protocol, row: str, chain: Chain) -> Chain:
             raise UserError(f"--protocol: row {row!r} cannot be had under {protocol.name!r}: {error}") from error
         _refuse_trained_upstream(row, divided, protocol)
         if protocol.folds == 1:
+            _refuse_single_fold(row, last, protocol)
             return divided
-        return CrossValidation(folds=tuple(divided.with_upstream({}, fold=number) for number in range(protocol.folds)))
+        folds = tuple(divided.with_upstream({}, fold=number) for number in range(protocol.folds))
+        return last.with_upstream({}, folds=folds) if isinstance(last, CrossValidation) else CrossValidation(folds=folds)
 
     return changed
+
+
+def _refuse_single_fold(row: str, last: Stage, protocol: Protocol) -> None:
+    """A cross-validation that does more than put predictions together cannot be replaced by the only fold there is."""
+    if isinstance(last, CrossValidation) and type(last) is not CrossValidation:
+        raise UserError(
+            f"--protocol: row {row!r} ends with a {last.label}, which puts the folds of a cross-validation together, and "
+            f"{protocol.name!r} has no folds; choose one that has"
+        )
 
 
 def _divided_by(protocol: Protocol, stage: DividedStage) -> DividedStage:

@@ -147,6 +147,7 @@ class Stage(BaseModel):
         accelerated: Whether a GPU speeds it up; a stage that does not care should not hold one.
         provides_encoder: Whether the result holds an encoder (:mod:`trainables.models.weights`).
         shortcuts: Fields with upstream stages that spare work and cannot change the result: no part of the identity.
+        draws: Whether the result has pictures (:mod:`trainables.pictures`).
         label: What the plan and MLflow call it.
     """
 
@@ -157,6 +158,7 @@ class Stage(BaseModel):
     accelerated: ClassVar[bool] = True
     provides_encoder: ClassVar[bool] = False
     shortcuts: ClassVar[frozenset[str]] = frozenset()
+    draws: ClassVar[bool] = False
     label: ClassVar[str] = ""
 
     @abstractmethod

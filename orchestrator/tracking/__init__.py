@@ -5,7 +5,8 @@ What lies where
     experiment ``stages``     one run per stage execution, tagged with its fingerprint, however many trials share it
 
 Everything is keyed by tags (``sweep``, ``kind``, ``row``, ``seed``, ``fingerprint``), so that writing again changes nothing
-and a killed sweep finds its runs. Ids, settings and numbers are logged; never audio, transcripts or a participant's scores.
+and a killed sweep finds its runs. Ids, settings, numbers and pictures of numbers are logged; never audio, transcripts or a
+participant's scores.
 
 ``store`` alone imports mlflow, and only when a store is opened.
 """

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orchestrator.records import Point, Scalar, StageRecord, Status
 from orchestrator.tracking.store import Store, equals, now, same_numbers
+from trainables.pictures import FIGURES
 
 if TYPE_CHECKING:
     from orchestrator.tracking.store import Run
@@ -67,10 +69,18 @@ class StageRuns:
             self._store.write(writing.run_id, metrics=list(fresh.values()))
             writing.points.update(fresh)
 
-    def ended(self, fingerprint: str, status: Status, metrics: Mapping[str, float], provenance: Mapping[str, Scalar]) -> None:
+    def ended(
+        self,
+        fingerprint: str,
+        status: Status,
+        metrics: Mapping[str, float],
+        provenance: Mapping[str, Scalar],
+        pictures: Mapping[str, bytes],
+    ) -> None:
         """See :meth:`orchestrator.tracking.Tracker.stage_ended`."""
         if delivery := self._deliveries.pop(fingerprint, None):
             if _tells_the_same(delivery.recorded, metrics, provenance):
+                self._keep(delivery.recorded.info.run_id, pictures, delivery.recorded.data.tags.get(FIGURES))
                 return
             self._store.delete(delivery.recorded.info.run_id)
             self._open(delivery.stage, None)
@@ -78,6 +88,7 @@ class StageRuns:
         writing, stamp = self._writing[fingerprint], now()
         points = [(f"{_RESULT}{name}", value, 0, stamp) for name, value in metrics.items()]
         self._store.write(writing.run_id, points, tags={f"provenance.{name}": value for name, value in provenance.items()})
+        self._keep(writing.run_id, pictures)
         self._store.end(writing.run_id, status)
         writing.ended = True
 
@@ -96,6 +107,13 @@ class StageRuns:
 
     def _found(self, fingerprint: str) -> list[Run]:
         return self._store.search(self.experiment, equals("fingerprint", fingerprint))
+
+    def _keep(self, run_id: str, pictures: Mapping[str, bytes], kept: str | None = None) -> None:
+        """Keep pictures with a run, unless ``kept`` says that it has them; a tag says so as soon as they are all there."""
+        each = "".join(f"{name} {hashlib.sha256(pictures[name]).hexdigest()}\n" for name in sorted(pictures))
+        told = hashlib.sha256(each.encode()).hexdigest()[:16]
+        if pictures and told != kept and self._store.keep_contents(run_id, pictures, FIGURES):
+            self._store.write(run_id, tags={FIGURES: told})
 
     def _open(self, stage: StageRecord, unfinished: Run | None) -> None:
         tags = {"kind": "stage", "stage": stage.name, "fingerprint": stage.fingerprint, "sweep": self._sweep}  # that runs it now

@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.records import Point, Scalar, Status
@@ -148,15 +149,27 @@ class Store:
         run_id = run.info.run_id
         return {(name, point.step) for name in run.data.metrics for point in self._client.get_metric_history(run_id, name)}
 
-    def keep(self, run_id: str, paths: Sequence[Path]) -> None:
-        """Keep files with a run. A server whose artifact store is out of reach still gets all the numbers: one warning."""
+    def keep(self, run_id: str, paths: Sequence[Path], folder: str | None = None) -> bool:
+        """Keep files with a run, in a folder of its artifacts; returns whether they are all there.
+
+        A server whose artifact store is out of reach still gets all the numbers: one warning.
+        """
         for path in paths:
             if self._keeps_artifacts:
                 try:
-                    self._client.log_artifact(run_id, str(path))
+                    self._client.log_artifact(run_id, str(path), folder)
                 except Exception as error:
                     self._keeps_artifacts = False
                     _log.warning("MLflow at %s takes no artifacts (%s); figures and tables stay in the results", self.uri, error)
+        return self._keeps_artifacts
+
+    def keep_contents(self, run_id: str, contents: Mapping[str, bytes], folder: str) -> bool:
+        """:meth:`keep` of files that are not here, by name."""
+        with TemporaryDirectory() as place:
+            paths = [Path(place) / name for name in contents]
+            for path in paths:
+                path.write_bytes(contents[path.name])
+            return self.keep(run_id, paths, folder)
 
     def end(self, run_id: str, status: Status) -> None:
         """End a run now."""

@@ -24,6 +24,7 @@ from orchestrator.tracking.store import (
     sentences,
     without_password,
 )
+from trainables.pictures import FIGURES
 
 if TYPE_CHECKING:
     from orchestrator.tracking.store import Run
@@ -157,11 +158,19 @@ class Tracker:
         self._stages.log(fingerprint, points)
 
     @_or_give_up
-    def stage_ended(self, fingerprint: str, status: Status, metrics: Mapping[str, float], provenance: Mapping[str, Scalar]) -> None:
+    def stage_ended(
+        self,
+        fingerprint: str,
+        status: Status,
+        metrics: Mapping[str, float],
+        provenance: Mapping[str, Scalar],
+        pictures: Mapping[str, bytes] | None = None,
+    ) -> None:
         """End a started stage. Its closing ``metrics`` are kept as ``result/<name>``, apart from the curves of that name; the entry
-        ``code`` of ``provenance`` is the digest of the code that computed it.
+        ``code`` of ``provenance`` is the digest of the code that computed it; ``pictures``, by file name, are kept as artifacts of
+        its run, once however often they come.
         """
-        self._stages.ended(fingerprint, status, metrics, provenance)
+        self._stages.ended(fingerprint, status, metrics, provenance, pictures or {})
 
     @_or_give_up
     def trial_ended(self, trial: TrialRecord, status: Status, metrics: Mapping[str, float]) -> None:
@@ -223,10 +232,11 @@ class Tracker:
         self._store.write(self._runs["sweep", "", ""], tags={"statistics": told_by})
 
     @_or_give_up
-    def close_sweep(self, status: Status, artifacts: Sequence[Path] = (), note: str = "") -> None:
+    def close_sweep(self, status: Status, artifacts: Sequence[Path] = (), note: str = "", pictures: Sequence[Path] = ()) -> None:
         """End every run the sweep has.
 
-        ``artifacts`` are kept on the sweep's run; ``note`` is the Markdown that the UI shows as its description.
+        ``artifacts`` are kept on the sweep's run, and ``pictures`` in a folder of their own; ``note`` is the Markdown that the UI
+        shows as its description.
         """
         self._end_left_over()
         for row in self._sweep.table.rows:
@@ -238,6 +248,7 @@ class Tracker:
         if note:
             self._store.write(sweep_run, tags={_NOTE: note})
         self._store.keep(sweep_run, artifacts)
+        self._store.keep(sweep_run, pictures, FIGURES)
         self._store.end(sweep_run, status)
 
     def _end_left_over(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.files import MARKER
 from trainables.errors import UserError
+from trainables.pictures import FIGURES, LARGEST, MOST
 
 NAME = "Toy/value=1-abc"
 
@@ -53,6 +54,24 @@ def test_a_result_without_its_marker_does_not_exist(store):
     assert not store.is_done(NAME)
     with pytest.raises(FileNotFoundError):
         store.path(NAME)
+
+
+def test_of_a_results_figures_nothing_but_pictures_is_read_and_no_more_than_a_stage_may_have(store):
+    with store.scratch(NAME) as folder:
+        (folder / FIGURES / "deeper").mkdir(parents=True)
+        for name in ("turn.wav", "words.txt", "a_b.png", "deeper/map.png"):
+            (folder / FIGURES / name).write_bytes(b"not shown")
+        (folder / FIGURES / "large.png").write_bytes(bytes(LARGEST + 1))
+        (folder / "map.png").write_bytes(b"elsewhere")
+        for number in range(MOST + 1):
+            (folder / FIGURES / f"p{number:02d}.png").write_bytes(str(number).encode())
+        store.publish(NAME, folder)
+    assert store.pictures(NAME) == {f"p{number:02d}.png": str(number).encode() for number in range(MOST)}
+
+
+def test_a_result_without_figures_has_no_pictures(store):
+    write(store)
+    assert store.pictures(NAME) == {}
 
 
 def test_the_first_of_two_publishers_wins(store):

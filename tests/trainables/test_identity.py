@@ -6,7 +6,7 @@ import pkgutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import create_model
+from pydantic import TypeAdapter, create_model
 
 import trainables
 from tests.toys import Number, Sum
@@ -96,3 +96,13 @@ def test_no_stage_has_a_setting_that_cannot_change_its_result():
     assert len(stages) >= 7
     for stage in stages:
         assert not set(stage.model_fields) & set(NOT_PART_OF_IDENTITY), stage
+
+
+def test_a_default_is_of_the_type_that_a_given_value_has():
+    """A whole number as the default of a fraction would be another setting than the same number given, or read from a file."""
+    for cls in all_stages():
+        for name, field in cls.model_fields.items():
+            if not field.is_required():
+                default = field.get_default(call_default_factory=True)
+                read = TypeAdapter(field.annotation).validate_python(default)
+                assert type(read) is type(default), f"{cls.__name__}.{name}: {default!r}"
