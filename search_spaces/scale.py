@@ -58,17 +58,22 @@ _DEMO = {
     "SequenceClassifier": {"hidden_size": 32, "epochs": 30, "together": 5},
     "InitialEncoder": {
         "weights": "random",
-        "layers": 2,
+        "layers": 1,
         "hidden_size": 32,
         "heads": 1,
         "intermediate_size": 64,
         "convolution_size": 32,
+        "convolution_norm": "layer",  # nothing is learnt on random frozen convolutions with the base models' norm
     },
-    # Ten times the papers' rates: those are for weights that have been pretrained.
-    "SupervisedContrastive": {"epochs": 4, "learning_rate": 1e-3, "precision": "float32"},
+    # Ten and fifty times the paper's rates, which are for pretrained weights and thousands of steps: the twins give some 40.
+    "SupervisedContrastive": {"epochs": 3, "learning_rate": 5e-3, "precision": "float32"},
     "PooledClassifier": {"learning_rate": 5e-3, "precision": "float32"},
-    "DirectFineTuning": {"epochs": 4, "precision": "float32"},
+    "DirectFineTuning": {"epochs": 4, "batch_size": 16, "learning_rate": 1e-2, "precision": "float32"},
     "MaskedPretraining": {"clusters": 50, "epochs": 4},
+    # Minutes of speech instead of hours: small batches at a higher rate, so that there are some hundred steps.
+    "CpcPretraining": {"size": 32, "batch_size": 16, "epochs": 20, "learning_rate": 1e-3, "precision": "float32"},
+    "AttributeRegression": {"attention_size": 32, "epochs": 10, "learning_rate": 3e-3, "precision": "float32"},
+    "JointRegression": {"size": 32, "attention_size": 32, "epochs": 4, "learning_rate": 3e-3, "precision": "float32"},
     "CrnnClassifier": {
         "width": 8,
         "hidden_size": 32,
@@ -102,6 +107,9 @@ _SMOKE = {
     "PooledClassifier": {"epochs": 1, "precision": "float32"},
     "DirectFineTuning": {"epochs": 1, "precision": "float32"},
     "MaskedPretraining": {"clusters": 4, "epochs": 1, "crop_seconds": 1.0, "batch_size": 4},
+    "CpcPretraining": {"size": 8, "encoder_layers": 1, "batch_size": 4, "epochs": 1, "precision": "float32"},
+    "AttributeRegression": {"attention_size": 8, "epochs": 1, "precision": "float32"},
+    "JointRegression": {"size": 8, "encoder_layers": 1, "attention_size": 8, "epochs": 1, "precision": "float32"},
     "CrnnClassifier": {"width": 1, "hidden_size": 4, "segments_per_session": 2, "epochs": 1, "precision": "float32"},
 }
 

@@ -17,7 +17,7 @@ _WORDS = ("everything is so hard and I am tired", "we had a lovely day and laugh
 
 
 def write_tiny_corpora(folder: Path) -> Path:
-    """Write an ``mdd`` of 12 sessions, a ``daic_woz`` of 18, a ``mosei`` of 36 utterances, an ``iemocap`` of 60, a ``casia`` and an
+    """Write an ``mdd`` of 12 sessions, a ``daic_woz`` of 18, a ``mosei`` of 36 utterances, an ``iemocap`` of 80, a ``casia`` and an
     ``msp_podcast`` of 48 each, and a ``librispeech`` of 12.
 
     Returns their corpora.toml.
@@ -39,7 +39,7 @@ def _written_once() -> Path:
     pd.DataFrame([row for rows in sessions for row in rows]).to_csv(folder / "mdd" / "metadata.csv", index=False)
     utterances = [_utterance(folder / "mosei", number, rng) for number in range(36)]
     pd.DataFrame(utterances).to_csv(folder / "mosei" / "metadata.csv", index=False)
-    emotional = [_emotional(folder / "iemocap", number, rng) for number in range(60)]
+    emotional = [_emotional(folder / "iemocap", number, rng) for number in range(80)]
     pd.DataFrame(emotional).to_csv(folder / "iemocap" / "metadata.csv", index=False)
     interviews = [row for number in range(18) for row in _interview(folder / "daic_woz", number, rng)]
     pd.DataFrame(interviews).to_csv(folder / "daic_woz" / "metadata.csv", index=False)
@@ -85,13 +85,20 @@ def _utterance(folder: Path, number: int, rng: np.random.Generator) -> dict:
 
 
 def _emotional(folder: Path, number: int, rng: np.random.Generator) -> dict:
-    """One of six utterances of one of ten speakers in five dialogues, each in another emotion; the last has no class."""
+    """One of eight utterances of one of ten speakers in five dialogues, in one of six emotions; the last has no class."""
     tones = {"ang": 1500, "exc": 1200, "sad": 200, "fru": 600, "neu": 400, "xxx": 800}
     emotion, name = list(tones)[number % 6], f"e{number:02d}.wav"
     soundfile.write(folder / name, _sound(rng, rng.uniform(1, 3), tones[emotion]), RATE)
-    rated = {"valence": 4.0 if emotion == "exc" else 2.0, "activation": 2.0 if emotion == "sad" else 4.0, "dominance": 3.0}
-    dialogue = {"speaker": f"Ses{number // 6:02d}", "session": f"d{number // 12}"}
-    return {"file_name": name, **dialogue, "emotion": emotion, "text": f"{_WORDS[emotion == 'exc']} {name}", **rated}
+    dialogue = {"speaker": f"Ses{number // 8:02d}", "session": f"d{number // 16}"}
+    return {"file_name": name, **dialogue, "emotion": emotion, "text": f"{_WORDS[emotion == 'exc']} {name}", **_rated(emotion)}
+
+
+def _rated(emotion: str) -> dict[str, float]:
+    return {
+        "valence": 4.0 if emotion in ("exc", "hap") else 2.0,
+        "activation": 2.0 if emotion == "sad" else 4.0,
+        "dominance": 4.0 if emotion == "ang" else 3.0,
+    }
 
 
 def _acted(folder: Path, number: int, rng: np.random.Generator) -> dict:
@@ -108,7 +115,7 @@ def _podcast(folder: Path, number: int, rng: np.random.Generator) -> dict:
     emotion, name, speaker = list(tones)[number % 4], f"m{number:02d}.wav", number // 4
     soundfile.write(folder / name, _sound(rng, rng.uniform(0.5, 1), tones[emotion]), RATE)
     split = "train" if speaker < 8 else "dev" if speaker < 10 else "test"
-    return {"file_name": name, "speaker": f"m{speaker:02d}", "emotion": emotion, "split": split}
+    return {"file_name": name, "speaker": f"m{speaker:02d}", "emotion": emotion, "split": split, **_rated(emotion)}
 
 
 def _read(folder: Path, number: int, rng: np.random.Generator) -> dict:

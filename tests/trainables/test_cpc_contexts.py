@@ -210,7 +210,7 @@ def test_contexts_have_the_units_and_the_places_of_their_frames(computed):
     frames, found = (FrameTable(results[stage]) for stage in (FRAMES, contexts))
     assert torch.equal(found.first, frames.first)
     assert (found.dimensions, contexts.dimensions) == (16, 16)
-    assert len(read_units(results[contexts], TASKS["emotion4"]).truth) == 40, "twenty of the sixty have no class of these four"
+    assert len(read_units(results[contexts], TASKS["emotion4"]).truth) == 54, "26 of the 80 have no class of these four"
 
 
 def test_a_damaged_encoder_is_told_with_what_to_do(upstream, tmp_path):
