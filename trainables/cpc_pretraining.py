@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from trainables.models.cpc import CpcNetwork
 
 NegativeSource = Literal["batch", "others", "utterance"]
-"""Where negatives come from, see :func:`trainables.losses.info_nce.draw_negatives`; named here because that module needs torch."""
+"""Where negatives are drawn from: all chunks of the batch, the chunks other than the query's, or the query's own chunk
+(:func:`trainables.losses.info_nce.draw_negatives`)."""
 
 
 class CpcPretraining(Stage):

@@ -52,6 +52,7 @@ def identity_of(stage: Stage, digests: Mapping[str, str], known: dict[Stage, str
         raise UserError(f"{type(stage).__name__} reads the corpus role {missing[0]!r}, which corpora.toml does not give")
     pretrained = {field: digests[weights_key(name)] for field, name in sorted(stage.pretrained().items())}
     settings = {name: value for name, value in sorted(stage.settings().items()) if name not in stage.shortcuts}
+    settings = {name: value for name, value in settings.items() if name not in stage.later or value != stage.later[name]}
     upstream = {name: above for name, above in sorted(stage.upstream().items()) if name.split(".")[0] not in stage.shortcuts}
     return {
         "stage": type(stage).__name__,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -43,6 +44,7 @@ class InitialEncoder(Stage):
     """
 
     label: ClassVar[str] = "initial encoder"
+    later: ClassVar[Mapping[str, Any]] = {"convolution_norm": "group"}
     accelerated: ClassVar[bool] = False
 
     architecture: Literal["hubert", "wavlm"]
@@ -81,12 +83,6 @@ class InitialEncoder(Stage):
     @property
     def _name(self) -> str:
         return PUBLIC[self.architecture] if self.weights == "public" else self.weights
-
-    def settings(self) -> dict[str, Any]:
-        """Without ``convolution_norm`` at 'group': encoders from before there was a choice, and all trained on them, keep their
-        identity."""
-        settings = super().settings()
-        return {name: value for name, value in settings.items() if (name, value) != ("convolution_norm", "group")}
 
     def exposure(self) -> Exposure:
         """Nothing of any corpus of this program is learnt."""

@@ -147,6 +147,8 @@ class Stage(BaseModel):
         accelerated: Whether a GPU speeds it up; a stage that does not care should not hold one.
         provides_encoder: Whether the result holds an encoder (:mod:`trainables.models.weights`).
         shortcuts: Fields with upstream stages that spare work and cannot change the result: no part of the identity.
+        later: Settings that are younger than stored results, each with the value that these were computed with: at it, a setting is
+            no part of the identity, so that they stay what they are.
         draws: Whether the result has pictures (:mod:`trainables.pictures`).
         label: What the plan and MLflow call it.
     """
@@ -158,6 +160,7 @@ class Stage(BaseModel):
     accelerated: ClassVar[bool] = True
     provides_encoder: ClassVar[bool] = False
     shortcuts: ClassVar[frozenset[str]] = frozenset()
+    later: ClassVar[Mapping[str, Any]] = {}
     draws: ClassVar[bool] = False
     label: ClassVar[str] = ""
 

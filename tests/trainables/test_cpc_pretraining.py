@@ -20,7 +20,6 @@ from trainables.features.frames import FrameTable
 from trainables.filterbank_features import FilterbankFeatures
 from trainables.leakage.chain import ChainAudit
 from trainables.leakage.corpus import AuditedCorpus
-from trainables.losses import info_nce
 from trainables.models.cpc import CpcNetwork
 from trainables.protocols.catalogue import SPEAKERS_5_FOLD
 from trainables.stage import StopRequested, from_config, to_config
@@ -100,10 +99,6 @@ def test_the_defaults_are_the_settings_of_the_field():
     assert default.negatives_from == "batch"
     # facebookresearch/CPC_audio, cpc_default_config.py: hiddenEncoder, hiddenGar, negativeSamplingExt
     assert (default.size, default.negatives) == (256, 128)
-
-
-def test_the_sources_of_negatives_are_those_of_the_loss():
-    assert get_args(NegativeSource) == get_args(info_nce.NegativeSource)
 
 
 def test_a_stage_is_rebuilt_from_its_description():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from trainables.errors import UserError
 
-NegativeSource = Literal["batch", "others", "utterance"]
-"""Where negatives are drawn from: all chunks of the batch, the chunks other than the query's, or the query's own chunk."""
+if TYPE_CHECKING:
+    from trainables.cpc_pretraining import NegativeSource
 
 
 class InfoNce(NamedTuple):
