@@ -1,4 +1,4 @@
-"""Sessions and utterances as rows, with their classes and the segments that belong to each."""
+"""Sessions, utterances and segments as rows, with their classes and the rows of features that belong to each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Units:
-    """The units (sessions or utterances) of a features stage that have a class.
+    """The units (sessions, utterances or segments) of a features stage that have a class.
 
     Attributes:
         table: One row per unit: ``unit``, ``speaker``, ``session``, ``split`` and the labels.
@@ -38,11 +38,12 @@ class Units:
         return Units(self.table[keep].reset_index(drop=True), kept, self.truth[keep], self.task)
 
 
-def subject_turns(manifest: pd.DataFrame, unit: Literal["session", "utterance"]) -> pd.DataFrame:
+def subject_turns(manifest: pd.DataFrame, unit: Literal["session", "utterance", "segment"]) -> pd.DataFrame:
     """The subject's turns, with the name of the unit of each as ``unit``, in the order in which all stages take them.
 
     A session's are in order of recording and start. Its first turn says speaker, split and labels of the whole session: the same
-    one for a model, for the control beside it and for the leakage audit. Utterances stay in the manifest's order.
+    one for a model, for the control beside it and for the leakage audit. Utterances, and the turns that
+    segments are cut from, stay in the manifest's order.
     """
     turns = manifest[manifest["talker"] == "subject"]
     if unit == "session":
