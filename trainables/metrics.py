@@ -18,18 +18,36 @@ if TYPE_CHECKING:
     from trainables.divided import DividedStage
     from trainables.units import Units
 
-PredictionsName = Literal["predictions", "predictions_dev"]
-"""The file of the scored set, and that of the development set of a stage that is scored on the test set."""
+PredictionsName = Literal[
+    "predictions",
+    "predictions_dev",
+    "predictions_subject",
+    "predictions_vote",
+    "predictions_mixed",
+    "predictions_mixed_subject",
+]
+"""A file of predictions: of the scored set; of the development set of a stage that is scored on the test set; of the subjects whose
+segments were scored, by mean probability and by vote (:mod:`trainables.subjects`); and of the scored set under a protocol that
+mixes speakers, its units and its subjects (:mod:`trainables.split_comparison`)."""
 
-_PREFIX: dict[PredictionsName, str] = {"predictions": "", "predictions_dev": "dev_"}
+PREFIXES: dict[PredictionsName, str] = {
+    "predictions": "",
+    "predictions_dev": "dev_",
+    "predictions_subject": "subject_",
+    "predictions_vote": "vote_",
+    "predictions_mixed": "mixed_",
+    "predictions_mixed_subject": "mixed_subject_",
+}
+"""What the names of the metrics of each file begin with."""
 
 
 def classification_scores(truth: np.ndarray, predicted: np.ndarray, classes: int | None = None) -> dict[str, float]:
-    """Macro F1, micro F1, unweighted average recall and, of two classes, F1 of class 1 (``f1_positive``), as fractions.
+    """Macro F1, micro F1 and unweighted average recall, and of two classes F1, precision and recall of class 1, as fractions.
 
-    Micro F1 of single-label predictions equals accuracy. The macro averages are, as in scikit-learn, over the classes that occur
-    in truth or prediction; a scored set has all classes that its corpus has (:mod:`trainables.protocols`). A class that is never
-    predicted scores 0. The positive class is the depressed one, or positive sentiment (:mod:`trainables.tasks`).
+    Those of class 1 are ``f1_positive``, ``precision_positive`` and ``recall_positive``. Micro F1 of single-label predictions
+    equals accuracy. The macro averages are, as in scikit-learn, over the classes that occur in truth or prediction; a scored set
+    has all classes that its corpus has (:mod:`trainables.protocols`). A class that is never predicted scores 0. The positive class
+    is class 1 of :mod:`trainables.tasks`: the depressed one, positive sentiment.
 
     Args:
         truth: Integer labels ``[n]``.
@@ -37,7 +55,7 @@ def classification_scores(truth: np.ndarray, predicted: np.ndarray, classes: int
         classes: Classes of the task; None if the labels show how many there are.
     """
     import numpy as np
-    from sklearn.metrics import f1_score, recall_score
+    from sklearn.metrics import f1_score, precision_recall_fscore_support, recall_score
 
     scores = {
         "f1_macro": float(f1_score(truth, predicted, average="macro", zero_division=0)),
@@ -45,19 +63,28 @@ def classification_scores(truth: np.ndarray, predicted: np.ndarray, classes: int
         "uar": float(recall_score(truth, predicted, average="macro", zero_division=0)),
     }
     if (classes or max(np.max(truth), np.max(predicted)) + 1) <= 2:
-        scores["f1_positive"] = float(f1_score(truth, predicted, average="binary", zero_division=0))
+        of_class_1 = precision_recall_fscore_support(truth, predicted, average="binary", zero_division=0)
+        scores |= dict(zip(("precision_positive", "recall_positive", "f1_positive"), map(float, of_class_1[:3]), strict=True))
     return scores
 
 
 def prediction_scores(table: pd.DataFrame) -> dict[str, float]:
     """All scores of a file of predictions: the classification's where there is one, and those of every attribute.
 
+    Beside :func:`classification_scores` that is, of two classes, ``auc``: the area under the ROC curve of ``p1``, scikit-learn's.
+    Of a set in which one class alone occurs there is no such curve, and no such score.
+
     Args:
         table: As the file has it (:func:`write_predictions`, :func:`write_attributes`), or rows of several such files.
     """
     scores = {}
     if "truth" in table:
-        scores |= classification_scores(table["truth"].to_numpy(), table["predicted"].to_numpy(), len(probability_columns(table)))
+        truth, classes = table["truth"].to_numpy(), len(probability_columns(table))
+        scores |= classification_scores(truth, table["predicted"].to_numpy(), classes)
+        if classes == 2 and 0 < truth.sum() < len(truth):
+            from sklearn.metrics import roc_auc_score
+
+            scores["auc"] = float(roc_auc_score(truth, table["p1"].to_numpy()))
     return scores | _attribute_scores(table)
 
 
@@ -108,6 +135,9 @@ def write_predictions(
 ) -> dict[str, float]:
     """Write ``<name>.parquet`` (unit, speaker, truth, predicted, p0, p1, ...), add its scores to ``metrics.json``, return them.
 
+    Of segments that were cut from recordings there is the column ``subject`` too, and beside ``predictions`` stand the files of the
+    subjects, whose scores are among those that are returned (:func:`trainables.subjects.write_subjects`).
+
     Truth and prediction are class indices; ``p0 ... p{k-1}`` are the probabilities of all k classes of the task, whether or not a
     class occurs. A stage that has a development set beside the scored one calls this once for each: its ``metrics.json`` then
     holds ``f1_macro`` and ``dev_f1_macro``, and so on.
@@ -121,10 +151,18 @@ def write_predictions(
         name: 'predictions_dev' for the development set, whose scores bear the prefix ``dev_``.
 
     Raises:
-        UserError: A probability or another prediction is not finite, because the training diverged; or a unit lacks an attribute.
+        UserError: A probability or another prediction is not finite, because the training diverged; a unit lacks an attribute; or
+            the segments of a subject are of several classes.
     """
+    from trainables.subjects import are_segments, subjects_of, write_subjects
+
     table = units.table[["unit", "speaker"]].reset_index(drop=True).assign(truth=units.truth)
-    return write_table(directory, with_probabilities(table, probabilities).assign(**dict(extra or {})), name)
+    table = with_probabilities(table, probabilities).assign(**dict(extra or {}))
+    if not are_segments(units):
+        return write_table(directory, table, name)
+    table = table.assign(subject=subjects_of(units))
+    beside = write_subjects(directory, table) if name == "predictions" else {}
+    return write_table(directory, table, name) | beside
 
 
 def write_attributes(
@@ -177,7 +215,7 @@ def write_table(directory: Path, table: pd.DataFrame, name: PredictionsName = "p
 
             raise UserError(f"label {attribute!r} is missing for {listing(unknown)}; fill it in or delete them")
     table.to_parquet(directory / f"{name}.parquet", index=False)
-    scores = {f"{_PREFIX[name]}{metric}": value for metric, value in prediction_scores(table).items()}
+    scores = {f"{PREFIXES[name]}{metric}": value for metric, value in prediction_scores(table).items()}
     add_metrics(directory, scores)
     return scores
 

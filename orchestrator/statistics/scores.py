@@ -1,7 +1,7 @@
 """Scores of a trial as functions of sums over its units, over any number of leading axes.
 
 Such sums add up over speakers, so the score of any weighting of the speakers costs one matrix product, not a pass over the
-utterances. A score that is no function of sums, as the area under a curve, has no place here.
+utterances. A score that is no function of sums, as a mean over folds, has no place here.
 
 Scores of a classifier are functions of confusion counts and equal scikit-learn's (``zero_division=0``, its default labels), with
 sample weights that are all positive.
@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orchestrator.statistics.sums import Statistic
+from orchestrator.statistics.roc_area import pair_sums, roc_area
+from orchestrator.statistics.sums import Statistic, of_units
 from trainables.attributes import ATTRIBUTES
+from trainables.metrics import PREFIXES, PredictionsName
 
 if TYPE_CHECKING:
     import pandas as pd
-
-DEV = "dev_"
-"""What the names of a development set's metrics begin with."""
 
 _MAE, _CCC = "mae_", "ccc_"
 _FOLD_MEAN = "_fold_mean"
@@ -46,10 +45,10 @@ class Score:
 def find_score(metric: str) -> Score | None:
     """The score of this name; None if the metric cannot be had from sums, as a mean over folds cannot.
 
-    ``dev_<name>`` is the score ``<name>`` of other predictions (:func:`predictions_file`). ``mae_<attribute>`` and
-    ``ccc_<attribute>`` read the columns ``<attribute>`` and ``<attribute>_predicted``.
+    ``dev_<name>``, ``subject_<name>`` and so on are the score ``<name>`` of other predictions (:func:`predictions_file`).
+    ``mae_<attribute>`` and ``ccc_<attribute>`` read the columns ``<attribute>`` and ``<attribute>_predicted``.
     """
-    name = metric.removeprefix(DEV)
+    name = metric.removeprefix(PREFIXES[_predictions(metric)])
     if name.endswith(_FOLD_MEAN):
         return None
     if name.startswith(_MAE):
@@ -61,7 +60,12 @@ def find_score(metric: str) -> Score | None:
 
 def predictions_file(metric: str) -> str:
     """The file of a trial's result that holds the predictions behind a metric."""
-    return "predictions_dev.parquet" if metric.startswith(DEV) else "predictions.parquet"
+    return f"{_predictions(metric)}.parquet"
+
+
+def _predictions(metric: str) -> PredictionsName:
+    """The file whose metrics begin as this one does, the longest beginning first: ``mixed_subject_uar`` is none of ``mixed_``."""
+    return max((name for name, prefix in PREFIXES.items() if metric.startswith(prefix)), key=lambda name: len(PREFIXES[name]))
 
 
 def f1_macro(confusion: np.ndarray) -> np.ndarray:
@@ -87,6 +91,18 @@ def f1_positive(confusion: np.ndarray) -> np.ndarray:
     """2 TP / (2 TP + FP + FN) of class 1 of a binary task; shapes as in :func:`f1_macro`."""
     hits, truth, predicted = _margins(confusion)
     return _ratio(2 * hits[..., 1], truth[..., 1] + predicted[..., 1])
+
+
+def precision_positive(confusion: np.ndarray) -> np.ndarray:
+    """TP / (TP + FP) of class 1 of a binary task; shapes as in :func:`f1_macro`."""
+    hits, _, predicted = _margins(confusion)
+    return _ratio(hits[..., 1], predicted[..., 1])
+
+
+def recall_positive(confusion: np.ndarray) -> np.ndarray:
+    """TP / (TP + FN) of class 1 of a binary task; shapes as in :func:`f1_macro`."""
+    hits, truth, _ = _margins(confusion)
+    return _ratio(hits[..., 1], truth[..., 1])
 
 
 def uar(confusion: np.ndarray) -> np.ndarray:
@@ -131,7 +147,7 @@ def _truth(predictions: pd.DataFrame) -> np.ndarray:
     return _codes(predictions)[0]
 
 
-_CONFUSION = Statistic(("truth", "predicted"), _confusion, _truth)
+_CONFUSION = Statistic(("truth", "predicted"), of_units(_confusion), _truth)
 
 
 def _by_class(predictions: pd.DataFrame) -> np.ndarray:
@@ -165,7 +181,8 @@ def _mean_absolute_error(attribute: str) -> Score:
         errors = np.abs(predictions[truth].to_numpy(float) - predictions[predicted].to_numpy(float))
         return np.stack([errors, np.ones_like(errors)], axis=1)
 
-    return Score(Statistic((truth, predicted), terms, _one_group), lambda sums: _ratio(sums[..., 0], sums[..., 1]), share=False)
+    statistic = Statistic((truth, predicted), of_units(terms), _one_group)
+    return Score(statistic, lambda sums: _ratio(sums[..., 0], sums[..., 1]), share=False)
 
 
 def concordance(sums: np.ndarray) -> np.ndarray:
@@ -188,7 +205,7 @@ def _concordance(attributes: tuple[str, ...]) -> Score:
     def terms(predictions: pd.DataFrame) -> np.ndarray:
         return np.stack([_moments(*predictions[[name, f"{name}_predicted"]].to_numpy(float).T) for name in attributes], axis=1)
 
-    return Score(Statistic(columns, terms, _one_group), lambda sums: concordance(sums).mean(axis=-1), share=False)
+    return Score(Statistic(columns, of_units(terms), _one_group), lambda sums: concordance(sums).mean(axis=-1), share=False)
 
 
 def _moments(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -202,17 +219,24 @@ def _moments(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
 
 
-_VALUES = ("truth", "value")
+def _mean_value(wanted: Callable[[pd.DataFrame], np.ndarray], of_means: Callable[[np.ndarray], np.ndarray]) -> Score:
+    """From the means ``[..., 2]`` of a value over healthy and over depressed units, of which ``wanted`` have part."""
+    statistic = Statistic(("truth", "value"), of_units(_by_class), wanted)
+    return Score(statistic, lambda sums: of_means(_class_means(sums)), share=False)
+
 
 SCORES: dict[str, Score] = {
     "f1_macro": Score(_CONFUSION, f1_macro, share=True),
     "f1_micro": Score(_CONFUSION, f1_micro, share=True),
     "f1_positive": Score(_CONFUSION, f1_positive, share=True),
+    "precision_positive": Score(_CONFUSION, precision_positive, share=True),
+    "recall_positive": Score(_CONFUSION, recall_positive, share=True),
     "uar": Score(_CONFUSION, uar, share=True),
+    "auc": Score(Statistic(("truth", "p1"), pair_sums, _classes), roc_area, share=True),
     "ccc": _concordance(ATTRIBUTES),
     # Means of a value over healthy units (truth 0) and depressed ones (truth 1), and the latter minus the former.
-    "healthy": Score(Statistic(_VALUES, _by_class, _only(0)), lambda sums: _class_means(sums)[..., 0], share=False),
-    "depressed": Score(Statistic(_VALUES, _by_class, _only(1)), lambda sums: _class_means(sums)[..., 1], share=False),
-    "difference": Score(Statistic(_VALUES, _by_class, _classes), lambda sums: np.diff(_class_means(sums))[..., 0], share=False),
+    "healthy": _mean_value(_only(0), lambda means: means[..., 0]),
+    "depressed": _mean_value(_only(1), lambda means: means[..., 1]),
+    "difference": _mean_value(_classes, lambda means: np.diff(means)[..., 0]),
 }
 """By the name under which a trial reports them, all but those of single attributes (:func:`find_score`)."""

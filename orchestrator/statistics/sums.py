@@ -24,14 +24,27 @@ class Statistic:
 
     Attributes:
         columns: Those of the predictions that it reads.
-        terms: From the predictions to what each unit adds ``[units, ...]``.
+        sums: From the predictions and the number ``[units]`` of each unit's speaker, which are counted from 0 without a gap, to the
+            sums ``[speakers, ...]``. With whatever weights these are added up over speakers, the score follows from the total.
         groups: From the predictions to the group of each unit ``[units]``, from 0: what the score is a mean within, such as the
             class; -1 for a unit that has no part in the score.
     """
 
     columns: tuple[str, ...]
-    terms: Callable[[pd.DataFrame], np.ndarray]
+    sums: Callable[[pd.DataFrame, np.ndarray], np.ndarray]
     groups: Callable[[pd.DataFrame], np.ndarray]
+
+
+def of_units(terms: Callable[[pd.DataFrame], np.ndarray]) -> Callable[[pd.DataFrame, np.ndarray], np.ndarray]:
+    """The sums of a statistic to which each unit adds its own terms ``[units, ...]``."""
+
+    def sums(predictions: pd.DataFrame, speaker: np.ndarray) -> np.ndarray:
+        each = terms(predictions)
+        total = np.zeros((speaker.max() + 1, *each.shape[1:]))
+        np.add.at(total, speaker, each)
+        return total
+
+    return sums
 
 
 @dataclass(frozen=True)
@@ -40,7 +53,7 @@ class SpeakerSums:
 
     Attributes:
         speakers: Names, sorted.
-        sums: Of a statistic's terms ``[speakers, ...]``.
+        sums: Of a statistic ``[speakers, ...]``.
         sizes: Units ``[speakers, groups]`` that have part in the score.
         digest: Of the test set without the predictions (unit, speaker, truth; the true attributes, where nothing is classified):
             equal for trials that can be paired.
@@ -76,9 +89,7 @@ def speaker_sums(predictions: pd.DataFrame, statistic: Statistic) -> SpeakerSums
     # In a fixed order, because sums of floating-point terms depend on it.
     predictions = predictions.sort_values("unit", kind="stable", key=lambda units: units.astype(str))
     speakers, speaker = np.unique(predictions["speaker"].to_numpy().astype(str), return_inverse=True)
-    terms, groups = statistic.terms(predictions), statistic.groups(predictions)
-    sums = np.zeros((len(speakers), *terms.shape[1:]))
-    np.add.at(sums, speaker, terms)
+    sums, groups = statistic.sums(predictions, speaker), statistic.groups(predictions)
     sizes = np.zeros((len(speakers), max(groups.max() + 1, 1)))
     counted = groups >= 0
     np.add.at(sizes, (speaker[counted], groups[counted]), 1)

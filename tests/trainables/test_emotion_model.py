@@ -138,9 +138,10 @@ def test_each_modality_learns_emotions_and_attributes_of_unseen_speakers_and_tel
     assert metrics["mae_valence"] < 0.9 * guess
 
 
-def test_binary_sentiment_has_no_attributes_and_the_f1_of_the_positive_class(tmp_path, corpus):
+def test_binary_sentiment_has_no_attributes_and_the_scores_of_the_positive_class(tmp_path, corpus):
     run(model(task="sentiment", protocol=OWN_SPLITS), corpus, tmp_path / "result")
-    assert set(json.loads((tmp_path / "result/metrics.json").read_text())) == {"f1_macro", "f1_micro", "uar", "f1_positive"}
+    of_two_classes = {"f1_positive", "precision_positive", "recall_positive", "auc"}
+    assert set(json.loads((tmp_path / "result/metrics.json").read_text())) == {"f1_macro", "f1_micro", "uar"} | of_two_classes
     assert list(predictions(tmp_path / "result")) == ["unit", "speaker", "truth", "predicted", "p0", "p1"]
 
 

@@ -1,14 +1,22 @@
 """Scores and the files of predictions."""
 
 import json
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from trainables.errors import UserError
-from trainables.metrics import classification_scores, prediction_scores, write_attributes, write_predictions
+from trainables.metrics import (
+    PREFIXES,
+    PredictionsName,
+    classification_scores,
+    prediction_scores,
+    write_attributes,
+    write_predictions,
+)
 from trainables.tasks import TASKS
 from trainables.units import Units
 
@@ -54,6 +62,31 @@ def test_f1_of_the_positive_class_is_that_of_class_one_and_belongs_to_tasks_of_t
     assert classification_scores([0, 0], [0, 0])["f1_positive"] == 0.0, "nobody is positive and nobody is called so"
     assert "f1_positive" not in classification_scores([0, 1, 2], [0, 1, 1])
     assert "f1_positive" not in classification_scores([0, 1], [0, 1], classes=5), "of a fold in which two of five classes occur"
+
+
+def test_precision_and_recall_of_the_positive_class_are_scikit_learns_and_zero_where_nobody_is_called_so():
+    truth, predicted = np.repeat([1, 1, 0, 0], [10, 2, 1, 22]), np.repeat([1, 0, 1, 0], [10, 2, 1, 22])
+    scores = classification_scores(truth, predicted)
+    assert scores["precision_positive"] == precision_score(truth, predicted) == pytest.approx(10 / 11)
+    assert scores["recall_positive"] == recall_score(truth, predicted) == pytest.approx(10 / 12)
+    nobody = classification_scores([0, 1], [0, 0])
+    assert nobody["precision_positive"] == nobody["recall_positive"] == 0.0
+    assert not {"precision_positive", "recall_positive"} & classification_scores([0, 1, 2], [0, 1, 1]).keys()
+
+
+def test_the_area_under_the_roc_curve_is_scikit_learns_and_belongs_to_two_classes_that_both_occur(tmp_path):
+    whole = units([[0, 1], [1, 0], [1]])
+    p1 = np.array([0.2, 0.7, 0.4, 0.4, 0.9])
+    scores = write_predictions(tmp_path, whole, np.stack([1 - p1, p1], axis=1))
+    assert scores["auc"] == roc_auc_score(whole.truth, p1) == pytest.approx(5.5 / 6), "one of six pairs ties"
+    assert prediction_scores(pd.read_parquet(tmp_path / "predictions.parquet")) == scores
+    assert "auc" not in write_predictions(tmp_path, units([[1], [1]]), np.array([[0.5, 0.5], [0.1, 0.9]]))
+    assert "auc" not in write_predictions(tmp_path, units([[0], [1]], "emotion5"), np.eye(5)[[0, 1]])
+
+
+def test_every_file_of_predictions_has_a_prefix_of_its_own():
+    assert list(PREFIXES) == list(get_args(PredictionsName))
+    assert len(set(PREFIXES.values())) == len(PREFIXES)
 
 
 def test_a_development_set_beside_the_scored_one_has_its_own_file_and_its_scores_stand_beside_the_others(tmp_path):
