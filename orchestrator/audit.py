@@ -13,11 +13,13 @@ from rich.markup import escape
 from trainables.errors import Faults, UserError
 from trainables.leakage.chain import ChainAudit, scored_stages, undivided
 from trainables.leakage.findings import Leak, merged, worst
+from trainables.protocols import unrestricted
 
 if TYPE_CHECKING:
     from trainables.corpora.corpus import CorpusSource
     from trainables.divided import DividedStage
     from trainables.leakage.corpus import AuditedCorpus
+    from trainables.protocols import Protocol
     from trainables.stage import Stage
 
 
@@ -101,12 +103,12 @@ class ImpossibleDivisions:
 
     def possible(self, role: str, stage: DividedStage) -> None:
         """Remember a division without a fault."""
-        self._asked.setdefault((role, stage.protocol.name), set()).add(_division(stage))
+        self._asked.setdefault((role, _named(stage.protocol)), set()).add(_division(stage))
 
     def add(self, role: str, stage: DividedStage, error: UserError) -> None:
         """Remember a division with a fault."""
         self.possible(role, stage)
-        self._having.setdefault((role, stage.protocol.name, str(error)), set()).add(_division(stage))
+        self._having.setdefault((role, _named(stage.protocol), str(error)), set()).add(_division(stage))
 
     def raise_if_any(self) -> None:
         """Raise UserError with every fault, if there is any; one of a single division names it."""
@@ -116,6 +118,10 @@ class ImpossibleDivisions:
             where = f"in {len(having)} of {count} divisions" if len(having) > 1 else min(having)
             faults.add(f"{role}, {protocol}, {where}: {message}")
         faults.raise_if_any()
+
+
+def _named(protocol: Protocol) -> str:
+    return f"{protocol.name} ({protocol.restriction})" if protocol.restriction else protocol.name
 
 
 def _division(stage: DividedStage) -> str:
@@ -131,7 +137,8 @@ def _audit_division(
     from trainables.leakage.overlaps import find_overlaps
 
     bits, unit = chains.bits(stage), stage.exposure().features.unit
-    found = divisions.setdefault((corpus.role, stage.protocol.name, stage.protocol.digest, unit), {})
+    # One place for all that a study restricts a protocol to: cells of a table are told together.
+    found = divisions.setdefault((corpus.role, stage.protocol.name, unrestricted(stage.protocol).digest, unit), {})
     digest = hashlib.blake2b(bits.tobytes(), digest_size=16).digest()
     if digest not in found:
         found[digest] = find_overlaps(corpus, bits, stage.protocol, unit)

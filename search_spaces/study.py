@@ -15,8 +15,10 @@ from search_spaces.table import Row, TableSpec
 from trainables.cross_validation import CrossValidation
 from trainables.divided import DividedStage
 from trainables.errors import Faults, UserError
-from trainables.protocols import Protocol
+from trainables.leakage.chain import scored_stages
+from trainables.protocols import Protocol, restricted, unrestricted
 from trainables.recombination import Recombination
+from trainables.split_comparison import SplitComparison
 from trainables.stage import Stage
 
 Chain = Callable[[int], Stage]
@@ -58,10 +60,11 @@ class Study:
         """The paper and its table."""
         return self.table.source
 
-    def protocols(self) -> dict[str, Protocol]:
-        """The protocol of every row whose last stage has one."""
-        last = {key: divided_stage(chain(0)) for key, chain in self.chains.items()}
-        return {key: stage.protocol for key, stage in last.items() if stage is not None}
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The protocols of all rows, each name once, of both sides where a row compares two; restrictions are told by the rows."""
+        scored = (stage for chain in self.chains.values() for stage in scored_stages(chain(0)))
+        protocols = (unrestricted(stage.protocol) for stage in scored)
+        return tuple({str(protocol): protocol for protocol in protocols}.values())
 
     def selects(self) -> bool:
         """Whether any row's last stage chooses an epoch on a development set; otherwise the last one counts."""
@@ -76,15 +79,25 @@ class Study:
 
     def divided_by(self) -> str:
         """The protocols of all rows by name, digest and sentence, which epoch counts, and the study's own remarks."""
-        told = dict.fromkeys(f"{protocol}: {protocol.sentence}" for protocol in self.protocols().values())
+        told = [f"{protocol}{self._columns_of(protocol)}: {protocol.sentence}" for protocol in self.protocols()]
         epoch = "the epoch that is best on the development set counts" if self.selects() else "the last epoch counts"
         return "; ".join([*told, *([epoch] if self._trains() else []), self.protocol])
+
+    def _columns_of(self, protocol: Protocol) -> str:
+        """The columns in which a protocol divides, where rows compare it with another one that divides in all others; else ''."""
+        last = (chain(0) for chain in self.chains.values())
+        if protocol not in {unrestricted(stage.mixed.protocol) for stage in last if isinstance(stage, SplitComparison)}:
+            return ""
+        titles = [column.title for column in self.table.columns if column.metric.startswith("mixed_") and not column.minus]
+        return f", in {', '.join(titles)} alone" if titles else ""
 
     def under(self, protocol: Protocol) -> Study:
         """The same study with another protocol in every row; one with folds makes a cross-validation of each.
 
-        A stage that selects, for instance an epoch, does so on the first inner fold of a nested protocol. Columns of development
-        scores are left out where the protocol has no such scores beside the others, and the study's remarks say so.
+        A stage that selects, for instance an epoch, does so on the first inner fold of a nested protocol. Of a row that compares
+        two protocols the clean side is taken, and a row keeps what its own protocol is restricted to. Columns of development scores
+        are left out where the protocol has no such scores beside the others, and so are those of the other side of a comparison;
+        the study's remarks say so.
 
         Raises:
             UserError: A row's last stage is not divided by any protocol, or a stage upstream of it was trained on speakers of the
@@ -92,13 +105,11 @@ class Study:
         """
         chains = {key: _under(protocol, key, chain) for key, chain in self.chains.items()}
         _require_rows(protocol, chains)
-        lost = [column for column in self.table.columns if not _scores_beside(protocol) and self.table.reads_development(column)]
-        table = self.table.model_copy(update={"columns": tuple(column for column in self.table.columns if column not in lost)})
-        titles = ", ".join(column.title for column in lost)
-        remarks = [
-            self.protocol,
-            *([f"no {titles}: {protocol.name} has no scores of a development set beside others"] if lost else []),
-        ]
+        table, remarks = self.table, [self.protocol]
+        for prefix, reason in _lacking(protocol).items():
+            if lost := [column for column in table.columns if table.reads(column, prefix)]:
+                table = table.without(lost)
+                remarks.append(f"no {', '.join(column.title for column in lost)}: {reason}")
         return replace(self, table=table, chains=chains, protocol="; ".join(filter(None, remarks)))
 
     def kinds(self, scale: Scale) -> Iterator[Stage]:
@@ -112,10 +123,18 @@ class Study:
 
 
 def divided_stage(last: Stage) -> DividedStage | None:
-    """The stage that is divided by a protocol at the end of a chain: the last one, or a cross-validation's first fold."""
-    if isinstance(last, CrossValidation):
-        return last.folds[0]
-    return last if isinstance(last, DividedStage) else None
+    """The stage that is divided by a protocol at the end of a chain: the last one, a cross-validation's first fold, or the clean
+    side of a comparison of splits.
+    """
+    return next(iter(scored_stages(last)), None)
+
+
+def _lacking(protocol: Protocol) -> dict[str, str]:
+    """How metrics begin that rows do not have under this protocol alone, and why."""
+    lacking = {"mixed_": f"every row is divided by {protocol.name} alone"}
+    if not _scores_beside(protocol):
+        lacking["dev_"] = f"{protocol.name} has no scores of a development set beside others"
+    return lacking
 
 
 def _scores_beside(protocol: Protocol) -> bool:
@@ -130,10 +149,10 @@ def _under(protocol: Protocol, row: str, chain: Chain) -> Chain:
         if stage is None:
             raise UserError(f"row {row!r} ends with a {type(last).__name__}, which no protocol divides; leave out --protocol")
         try:
-            divided = _divided_by(protocol, stage)
+            divided = _divided_by(restricted(protocol, **dict(stage.protocol.only)), stage)
         except UserError as error:
             raise UserError(f"--protocol: row {row!r} cannot be had under {protocol.name!r}: {error}") from error
-        _refuse_trained_upstream(row, divided, protocol)
+        _refuse_trained_upstream(row, divided)
         if protocol.folds == 1:
             _refuse_single_fold(row, last, protocol)
             return divided
@@ -162,11 +181,11 @@ def _divided_by(protocol: Protocol, stage: DividedStage) -> DividedStage:
     return stage.with_upstream({}, **division)
 
 
-def _refuse_trained_upstream(row: str, last: DividedStage, protocol: Protocol) -> None:
+def _refuse_trained_upstream(row: str, last: DividedStage) -> None:
     """Another protocol for the last stage alone would test speakers whose labels another stage of the chain has read."""
     role = last.exposure().features.corpus
     for stage in last.chain():
-        if stage == last or not isinstance(stage, DividedStage) or stage.protocol == protocol:
+        if stage == last or not isinstance(stage, DividedStage) or stage.protocol == last.protocol:
             continue
         if stage.exposure().features.corpus == role:
             raise UserError(

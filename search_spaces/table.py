@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -62,7 +63,8 @@ class Column(Record):
     """One number of every row: a metric over the row's seeds.
 
     Attributes:
-        metric: As the trials report it; ``dev_<name>`` is that of the development set.
+        metric: As the trials report it; ``dev_<name>`` is that of the development set, ``mixed_<name>`` that under a protocol which
+            mixes speakers, beside a row's own.
         title: Of the column.
         percent: Whether the metric times 100 is shown.
         higher_is_better: None where neither end is better (the mean of an emotion), so that no number is bold.
@@ -195,10 +197,29 @@ class TableSpec(Record):
         """The columns that the curve draws."""
         return tuple(map(self.column, (self.curve.columns if self.curve else ()) or (self.headline,)))
 
-    def reads_development(self, column: Column) -> bool:
-        """Whether a number, or what is subtracted from it, is made of scores of the development set."""
+    def reads(self, column: Column, prefix: str) -> bool:
+        """Whether a number, or what is subtracted from it, is made of metrics that begin so, such as ``dev_`` and ``mixed_``."""
         metrics = column.metrics + (self.column(column.minus).metrics if column.minus else ())
-        return any(metric.startswith("dev_") for metric in metrics)
+        return any(metric.startswith(prefix) for metric in metrics)
+
+    def without(self, lost: Collection[Column]) -> TableSpec:
+        """The same table without some of its columns, and without what of its curve and its bars is drawn of them.
+
+        Raises:
+            ValueError: The headline is among them: a study's file is wrong, whose one question would be left out.
+        """
+        keys = {column.key for column in lost}
+        if self.headline in keys:
+            raise ValueError(f"study {self.study!r}: the headline {self.headline!r} cannot be left out")
+        columns = tuple(column for column in self.columns if column.key not in keys)
+        curve, bars = self.curve, self.bars
+        if curve and curve.columns:
+            drawn = tuple(key for key in curve.columns if key not in keys)
+            curve = curve.model_copy(update={"columns": drawn}) if drawn else None
+        if bars:
+            drawn = tuple(key for key in bars.columns if key not in keys)
+            bars = bars.model_copy(update={"columns": drawn}) if drawn and bars.test not in keys else None
+        return self.model_copy(update={"columns": columns, "curve": curve, "bars": bars})
 
     def opponent(self, row: Row) -> str | None:
         """Key of the row that a row is compared with: its own, else the table's; None of a row that is no hypothesis, or that is

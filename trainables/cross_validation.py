@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,12 @@ from trainables.divided import DividedStage
 from trainables.errors import UserError
 from trainables.leakage.exposure import Exposure
 from trainables.stage import Context, Stage
+from trainables.tasks import TASKS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
 
 
 class CrossValidation(Stage):
@@ -17,16 +23,22 @@ class CrossValidation(Stage):
 
     Decision: the scores are of the pooled predictions, because a fold of a few speakers may lack a class, and a macro average over
     folds would then be of different classes. The plain mean over folds is beside it (``f1_macro_fold_mean``, ...), for papers that
-    print that one.
+    print that one; not of a score that some fold does not have, as ``auc`` where a fold has one class alone. The ``auc`` of all
+    predictions ranks the probabilities of several models, which may not be on one scale; where it matters its mean tells.
 
     Each fold is a stage of its own, so that folds run side by side, resume one by one and are shared with other studies.
 
     Development sets have no pooled scores: those of different folds overlap, so a unit would be counted several times, and by
     models some of which were trained on it.
 
-    Result: ``predictions.parquet`` (one row per unit), ``metrics.json``.
+    The scores of subjects are of all their segments, whichever folds these were tested in (under a protocol that mixes speakers a
+    subject's segments are in several); they have no mean over folds, in which a subject may have a part alone.
+
+    Result: ``predictions.parquet`` (one row per unit); of segments the files of their subjects too
+    (:func:`trainables.subjects.write_subjects`); ``metrics.json``.
     """
 
+    draws: ClassVar[bool] = True
     label: ClassVar[str] = "cross-validation"
     accelerated: ClassVar[bool] = False
 
@@ -51,12 +63,13 @@ class CrossValidation(Stage):
         """Put the predictions together and score them.
 
         Raises:
-            UserError: A unit was scored in two folds.
+            UserError: A unit was scored in two folds; or the segments of a subject are of several classes.
         """
         import numpy as np
         import pandas as pd
 
         from trainables.metrics import add_metrics, prediction_scores, write_table
+        from trainables.subjects import write_subjects
 
         parts = [pd.read_parquet(context.result(stage) / "predictions.parquet") for stage in self.folds]
         whole = pd.concat(parts, ignore_index=True)
@@ -64,6 +77,20 @@ class CrossValidation(Stage):
         if len(repeated):
             raise UserError(f"{len(repeated)} units were scored in several folds, such as {repeated.iloc[0]!r}; expected once each")
         metrics = write_table(context.directory, whole)
+        if all("subject" in part for part in parts):
+            write_subjects(context.directory, whole)
+            self._draw(context.directory, whole)
         # From the predictions and not from metrics.json: a fold that was computed before a metric existed has it all the same.
         scores = [prediction_scores(part) for part in parts]
-        add_metrics(context.directory, {f"{name}_fold_mean": float(np.mean([score[name] for score in scores])) for name in metrics})
+        common = [name for name in metrics if all(name in score for score in scores)]
+        add_metrics(context.directory, {f"{name}_fold_mean": float(np.mean([score[name] for score in scores])) for name in common})
+
+    def _draw(self, directory: Path, segments: pd.DataFrame) -> None:
+        """Pictures of the scores of segments and of what they were put together to."""
+        from trainables.score_figure import score_pictures
+        from trainables.subjects import mean_probability
+
+        fold = self.folds[0]
+        task = fold.exposure().task
+        tables = {"by segment": segments, "by subject": mean_probability(segments)}
+        score_pictures(directory, tables, TASKS[task].classes, f"{fold.label}: {task.replace('_', ' ')}, seed {fold.seed}")

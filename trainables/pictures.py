@@ -20,6 +20,8 @@ MOST = 20
 """Pictures of one stage."""
 LARGEST = 2 << 20
 """Bytes of one picture: they travel to another node, and MLflow's server keeps them all."""
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#f0e442")
+"""Okabe and Ito: told apart by colour-blind eyes too; yellow, which is faint on white, last."""
 
 _NAME = re.compile(r"[a-z0-9-]{1,60}\.png")  # no underscore: beside a table the row's key comes before one
 

@@ -6,13 +6,13 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from trainables.pictures import COLOURS
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#f0e442")
-"""Okabe and Ito: told apart by colour-blind eyes too; yellow, which is faint on white, last."""
 _MARKERS = ("o", "^")
 NAMED = 10
 """Values of a column with a colour of their own; the others are grey."""
@@ -63,8 +63,8 @@ def _draw(axes: Axes, table: pd.DataFrame, column: str, values: Sequence[str]) -
         axes.scatter(others["x"], others["y"], s=8, color="#bbbbbb", linewidths=0)
         labels.insert(0, f"{count} others" if count > 1 else "1 other")
     for number, value in enumerate(values):
-        among, marker = table[table[column] == value], _MARKERS[number // len(_COLOURS)]
-        style = {"color": _COLOURS[number % len(_COLOURS)], "marker": marker, "edgecolors": "#444444", "linewidths": 0.2}
+        among, marker = table[table[column] == value], _MARKERS[number // len(COLOURS)]
+        style = {"color": COLOURS[number % len(COLOURS)], "marker": marker, "edgecolors": "#444444", "linewidths": 0.2}
         axes.scatter(among["x"], among["y"], s=16, alpha=0.8, **style)
     axes.spines[:].set_color("#bbbbbb")
     axes.set_aspect("equal", adjustable="datalim")

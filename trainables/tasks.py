@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-TaskName = Literal["depression", "sentiment", "emotion4", "emotion4_unmerged", "emotion5", "emotion6", "casia6", "emotion8"]
+from trainables.errors import UserError
+
+TaskName = Literal[
+    "depression",
+    "severity",
+    "sentiment",
+    "emotion4",
+    "emotion4_unmerged",
+    "emotion5",
+    "emotion6",
+    "casia6",
+    "emotion8",
+    "happy_sad",
+]
 """A key of :data:`TASKS` that is classified, as a stage's setting."""
 
 UnitsTaskName = TaskName | Literal["attributes"]
@@ -33,6 +46,17 @@ def _sign(score: float) -> int | None:
     return None if score == 0 else int(score > 0)
 
 
+_BDI_LEVELS = {"minimal": 13, "mild": 19, "moderate": 28, "severe": 63}
+"""Levels of the BDI-II to the highest sum of each."""
+
+
+def _severity(score: float) -> int:
+    """Raises UserError for what is no sum of the inventory's 21 answers of 0 to 3."""
+    if not 0 <= score <= _BDI_LEVELS["severe"] or score % 1:
+        raise UserError(f"a BDI-II score is a whole number from 0 to 63; found {score:g}: mend the column bdi_ii")
+    return next(number for number, highest in enumerate(_BDI_LEVELS.values()) if score <= highest)
+
+
 def _rated(rating: float) -> int:
     return 0  # a unit without a rating is refused before it is asked for its class
 
@@ -47,6 +71,7 @@ _FOUR = {"angry": ("ang",), "happy": ("hap", "exc"), "sad": ("sad",), "neutral":
 
 TASKS: dict[UnitsTaskName, Task] = {
     "depression": Task("depressed", ("healthy", "depressed"), {0: 0, 1: 1}.get, of_speaker=True),
+    "severity": Task("bdi_ii", tuple(_BDI_LEVELS), _severity, of_speaker=True),
     "sentiment": Task("sentiment", ("negative", "positive"), _sign),
     "emotion4": _emotions(_FOUR),
     "emotion4_unmerged": _emotions(_FOUR | {"happy": ("hap",)}),
@@ -56,6 +81,7 @@ TASKS: dict[UnitsTaskName, Task] = {
     "emotion6": _emotions(_FOUR | {"happy": ("hap",), "excited": ("exc",), "frustrated": ("fru",)}),
     "casia6": _emotions({**_FOUR, "happy": ("hap",), "fearful": ("fea",), "surprised": ("sur",)}),
     "emotion8": _emotions({**_FOUR, "fearful": ("fea",), "surprised": ("sur",), "disgusted": ("dis",), "bored": ("bor",)}),
+    "happy_sad": _emotions({"happy": _FOUR["happy"], "sad": _FOUR["sad"]}),
     "attributes": Task("activation", ("rated",), _rated),
 }
 """Sources: ReCLR, section 3.1, and for the class maps of emotions the field's use.
@@ -67,6 +93,12 @@ emotion4_unmerged leaves 'excited' out; emotion6 keeps excited apart and frustra
 CASIA's six and EmoDB's seven together, for corpora that are joined: an emotion is one class whichever of them it comes from, and a
 class that a corpus lacks is asked of none of its sets. Of every map every other category, and utterances without one (''), are left
 out.
+
+Severity are the levels of the BDI-II's manual (Beck, Steer and Brown 1996): minimal 0 to 13, mild 14 to 19, moderate 20 to 28,
+severe 29 to 63. The paper of CBAM-ResNet (section 5.3, Figure 18) names the same four without their limits; its '24 depression
+severity levels' (section 3.1) are no scale's that it used. It enrolled scores of 14 to 28 as depressed (section 4.1), so that
+nobody was severe by the manual, and it speaks of severe ones all the same. Happy_sad, ours, is two of IEMOCAP's standard four, for
+corpora of few emotions.
 
 Attributes (Li et al., ICASSP 2021) are numbers and no classes: their one class is that of every unit that was rated, whatever was
 felt, so that regression is divided by the same protocols. Emotions that the raters did not agree on are rated all the same.

@@ -9,8 +9,11 @@ are depressed, 47 test speakers, 5 or 20 seeds that differ little or much):
 - The value at the seed that is best by another metric has the interval of one seed, over speakers alone, where that other metric is
   of other speakers: the choice then knows nothing of the test speakers, and the interval covers the chosen seed's true score (in
   99 %). Where a speaker is in both, or where that cannot be told, it has none.
-- A gap has Student's interval over speakers, maximum and all: speakers that both numbers share are resampled alike, others
-  independently, and it covers the expected gap (96 to 98 %).
+- A gap to a maximum or to a chosen seed has Student's interval over speakers, maximum and all: speakers that both numbers share
+  are resampled alike, others independently, and it covers the expected gap (96 to 98 %).
+- A gap between two plain means is a difference for every seed, and has the two-level interval of their mean. With 3 seeds, which
+  test 15 of 50 speakers each and differ by deviations from 0 to 0.1, it covers the expected gap in 95 to 100 % of 150 simulated
+  tables, where an interval over speakers alone covers it in 81 to 95 %.
 """
 
 from __future__ import annotations
@@ -71,8 +74,18 @@ def interval_of(spec: TableSpec, column: Column, scores: Mapping[str, SeedScores
         estimate = two_level(_reduced(column, scores))
         share = scores[column.metric].share
         return (estimate.interval_of_share() if share else estimate.interval()) if estimate else (None, None)
-    estimate = two_level(_gap(_reduced(column, scores), _reduced(spec.column(column.minus), scores)))
+    other = spec.column(column.minus)
+    if of_plain_means(column, other) and scores[column.metric].seeds == scores[other.metric].seeds:
+        gap = _gap(scores[column.metric], scores[other.metric])
+    else:
+        gap = _gap(_reduced(column, scores), _reduced(other, scores))
+    estimate = two_level(gap)
     return estimate.interval() if estimate else (None, None)
+
+
+def of_plain_means(column: Column, other: Column) -> bool:
+    """Whether a gap between two columns is a mean over seeds itself, of one difference a seed."""
+    return column.over_seeds == other.over_seeds == "mean"
 
 
 def _reduced(column: Column, scores: Mapping[str, SeedScores]) -> SeedScores:
@@ -92,12 +105,13 @@ def _reduced(column: Column, scores: Mapping[str, SeedScores]) -> SeedScores:
 
 
 def _gap(minuend: SeedScores, subtrahend: SeedScores) -> SeedScores:
+    """The difference of two scores of the same seeds, whose test sets need not be the same."""
     from orchestrator.statistics.resampling import SeedScores
 
     value = minuend.values - subtrahend.values
     if minuend.replicates is None or subtrahend.replicates is None:
-        return SeedScores((0,), value)
-    return SeedScores((0,), value, minuend.replicates - subtrahend.replicates, minuend.sums + subtrahend.sums)
+        return SeedScores(minuend.seeds, value)
+    return SeedScores(minuend.seeds, value, minuend.replicates - subtrahend.replicates, minuend.sums + subtrahend.sums)
 
 
 def _other_speakers(scores: SeedScores, rank: SeedScores) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.statistics.over_seeds import of_plain_means
 from orchestrator.tables.cells import ALPHA, Table
 from orchestrator.tables.text import DIFFERS, title
 from search_spaces.table import Column
@@ -49,9 +50,12 @@ def _unit(column: Column) -> str:
 
 
 def _interval(table: Table, column: Column) -> str:
-    shown = any(table.cell(row, column).interval for row in table.spec.rows)
+    cells = [table.cell(row, column) for row in table.spec.rows]
+    shown = [cell for cell in cells if cell.interval]
     if not shown:
         return "it has no interval"
+    if column.minus and of_plain_means(column, table.spec.column(column.minus)):
+        return f"the 95 % interval is {two_level_words({cell.statistics.n for cell in shown})}, by Student's t"
     return "the 95 % interval is over speakers alone, not over seeds" + (", by Student's t" if column.minus else "")
 
 

@@ -82,6 +82,42 @@ def test_attributes_and_the_positive_class_are_scored_of_all_folds_together_and_
     assert not (tmp_path / "whole" / "predictions_dev.parquet").exists()
 
 
+def of_segments(folder, parts):
+    """Results of folds with these speakers' segments each, (speaker, truth, probability of class 1)."""
+    results = {}
+    for stage, rows in zip(WHOLE.folds, parts, strict=True):
+        results[stage] = folder / str(stage.fold)
+        results[stage].mkdir()
+        table = pd.DataFrame(rows, columns=["speaker", "truth", "p1"])
+        table = table.assign(unit=[f"{stage.fold}#{number}" for number in range(len(table))], subject=table["speaker"])
+        table = table.assign(predicted=(table["p1"] > 0.5).astype(int), p0=1 - table["p1"])
+        table.to_parquet(results[stage] / "predictions.parquet", index=False)
+    return results
+
+
+def test_a_subject_whose_segments_are_in_several_folds_is_scored_once_by_all_of_them(tmp_path):
+    parts = [[("a", 0, 0.1), ("b", 1, 0.9)], [("a", 0, 0.6)], [("b", 1, 0.4), ("a", 0, 0.7)], [("b", 1, 0.8)], [("b", 1, 0.3)]]
+    WHOLE.run(FakeContext(tmp_path / "whole", of_segments(tmp_path, parts)))
+    subjects, votes = (pd.read_parquet(tmp_path / "whole" / f"predictions_{name}.parquet") for name in ("subject", "vote"))
+    assert subjects[["unit", "truth", "predicted"]].to_dict("list") == {"unit": ["a", "b"], "truth": [0, 1], "predicted": [0, 1]}
+    assert subjects["p1"].tolist() == pytest.approx([1.4 / 3, 2.4 / 4])
+    assert votes["p1"].tolist() == pytest.approx([2 / 3, 2 / 4])
+    assert votes["predicted"].tolist() == [1, 1]
+    metrics = json.loads((tmp_path / "whole" / "metrics.json").read_text())
+    assert (metrics["subject_f1_micro"], metrics["vote_f1_micro"], metrics["f1_micro"]) == (1.0, 0.5, 3 / 7)
+    assert not [name for name in metrics if name.startswith(("subject_", "vote_")) and name.endswith("_fold_mean")]
+
+
+def test_a_score_that_some_fold_does_not_have_has_no_mean_over_folds(tmp_path):
+    """Folds of one speaker have one class each, and no area under a curve; all of them together have one."""
+    parts = [[(f"s{fold}", fold % 2, 0.4 + 0.05 * fold)] for fold in range(5)]
+    WHOLE.run(FakeContext(tmp_path / "whole", of_segments(tmp_path, parts)))
+    metrics = json.loads((tmp_path / "whole" / "metrics.json").read_text())
+    assert metrics["auc"] == pytest.approx(0.5), "0.45 and 0.55 among 0.4, 0.5 and 0.6"
+    assert "auc_fold_mean" not in metrics
+    assert "recall_positive_fold_mean" in metrics
+
+
 def test_a_unit_that_two_folds_have_scored_is_refused(tmp_path):
     results = {FEATURES: write_sessions(tmp_path / "features")}
     WHOLE.folds[0].run(FakeContext(tmp_path / "0", results))
@@ -115,13 +151,13 @@ def test_protocols_that_decide_the_same_are_one_computation_and_others_are_not()
 
 def test_a_study_under_another_protocol_asks_the_same_with_that_protocol_in_every_row():
     study = STUDY.under(SPEAKERS_5_FOLD)
-    assert set(study.protocols().values()) == {SPEAKERS_5_FOLD}
+    assert set(study.protocols()) == {SPEAKERS_5_FOLD}
     for row, chain in study.chains.items():
         last = chain(2)
         assert isinstance(last, CrossValidation)
         assert [stage.fold for stage in last.folds] == list(range(5))
         assert last.folds[1].with_upstream({}, protocol=STUDY.chains[row](2).protocol, fold=0) == STUDY.chains[row](2)
-    assert set(STUDY.under(OWN_SPLITS).protocols().values()) == {OWN_SPLITS}
+    assert set(STUDY.under(OWN_SPLITS).protocols()) == {OWN_SPLITS}
     scaled = find_scale("smoke").apply(study.chains["simclr"](0))
     assert {stage.hidden_size for stage in scaled.folds} == {4}, "a scale reaches the folds"
 

@@ -179,7 +179,7 @@ def test_a_digest_follows_everything_that_decides_the_sets_and_nothing_else():
     told = {"name": "other", "sentence": "other", "source": "other"}
     assert Protocol(**base | told).digest == IEMOCAP_5_SESSIONS.digest
     decisive = {"folds": 4, "inner_folds": 2, "group": "speaker", "keep": (("style", ("scripted",)),), "redrawn": False}
-    decisive |= {"drawn_if_unnamed": True}
+    decisive |= {"drawn_if_unnamed": True, "only": (("task", ("interview",)),)}
     digests = {Protocol(**base | {field: value}).digest for field, value in decisive.items()}
     assert len(digests | {IEMOCAP_5_SESSIONS.digest}) == len(decisive) + 1
 
@@ -209,4 +209,5 @@ def test_golden_digests():
         "msp-podcast-test2": "a9be692a",
         "speakers-5-fold": "50557978",
         "speakers-4-fold": "92f51268",
+        "segments-70-30": "07c90f7c",
     }

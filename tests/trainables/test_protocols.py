@@ -9,8 +9,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from trainables.errors import UserError
-from trainables.protocols import Protocol, divide
-from trainables.protocols.catalogue import HELD_OUT_30, IEMOCAP_5_SESSIONS, OWN_SPLITS, SPEAKERS_5_FOLD, SPEAKERS_70_30
+from trainables.protocols import Protocol, divide, restricted, unrestricted
+from trainables.protocols.catalogue import (
+    HELD_OUT_30,
+    IEMOCAP_5_SESSIONS,
+    OWN_SPLITS,
+    SEGMENTS_70_30,
+    SPEAKERS_5_FOLD,
+    SPEAKERS_70_30,
+)
 from trainables.protocols.division import drawn_by_seed
 from trainables.protocols.draws import hold_out, split_by_speaker
 from trainables.tasks import TASKS
@@ -37,6 +44,10 @@ def shuffled(whole, seed):
 
 def speakers(sets):
     return {name: set(part.table["speaker"]) for name, part in sets.items()}
+
+
+def named(sets):
+    return {name: set(part.table["unit"]) for name, part in sets.items()}
 
 
 def check_division(sets, whole, classes):
@@ -211,7 +222,8 @@ def test_who_is_held_out_does_not_follow_the_test_speakers_labels(seed, flips):
         ({"folds": 5}, "folds above 1 belong to leave_one_out and k_fold"),
         ({"scheme": "k_fold"}, "'k_fold' with 1 folds"),
         ({"inner_folds": 3}, "inner_folds, at least 2, belong"),
-        ({"group": "unit"}, "a drawn division is by speaker"),
+        ({"group": "conversation"}, "a drawn division is by speaker or by unit"),
+        ({"group": "unit", "holdout_seed": 1}, "a holdout_seed holds speakers out"),
     ],
 )
 def test_a_protocol_that_contradicts_itself_is_refused_with_what_to_do(contradiction, told):
@@ -219,9 +231,100 @@ def test_a_protocol_that_contradicts_itself_is_refused_with_what_to_do(contradic
         Protocol(**{"name": "x", "sentence": "", "source": "", "scheme": "drawn", **contradiction})
 
 
+# Segments, whoever spoke them.
+
+
+@given(healthy=st.integers(2, 60), depressed=st.integers(2, 60), seed=st.integers(0, 1000))
+def test_a_draw_of_segments_has_each_in_one_set_and_either_class_with_the_same_share_of_both(healthy, depressed, seed):
+    whole = units([[0] * healthy, [1] * depressed])
+    sets = divide(whole, SEGMENTS_70_30, seed)
+    assert list(sets) == ["train", "test"]
+    assert sorted(unit for part in sets.values() for unit in part.table["unit"]) == sorted(whole.table["unit"])
+    assert len(sets["test"].truth) == math.ceil(0.3 * (healthy + depressed))
+    assert abs((sets["test"].truth == 1).sum() - 0.3 * depressed) <= 1.5
+
+
+def test_a_draw_of_segments_has_every_speaker_on_both_sides_and_a_speakers_classes_are_no_hindrance():
+    whole = units([[0] * 8, [1] * 8, [0, 1] * 4, [1, 0] * 4], "sentiment")
+    for seed in range(20):
+        sets = divide(whole, SEGMENTS_70_30, seed)
+        assert [(part.truth == 1).sum() for part in sets.values()] == [11, 5]
+    both = [speakers(divide(whole, SEGMENTS_70_30, seed)) for seed in range(20)]
+    assert sum(len(found["train"] & found["test"]) == 4 for found in both) > 10
+
+
+def test_a_class_of_one_segment_cannot_be_drawn():
+    with pytest.raises(
+        UserError, match=r"split by unit needs at least 2 units of each class.*found 6 healthy, 1 depressed.*add units"
+    ):
+        divide(units([[0] * 6, [1]]), SEGMENTS_70_30, 0)
+
+
+# What a study restricts a protocol to.
+
+
+def tasked(speakers=12):
+    """Six units of each speaker: two in each of three valences, one of which is an interview's."""
+    whole = sessions(speakers // 2, speakers // 2, each=6)
+    number = whole.table.groupby("speaker").cumcount()
+    told = {"stimulus": number.map(lambda n: VALENCES[n // 2]), "task": number.map(lambda n: ("interview", "reading")[n % 2])}
+    return Units(whole.table.assign(**told), whole.segments, whole.truth, whole.task)
+
+
+VALENCES = ("positive", "neutral", "negative")
+
+
+def cell(protocol):
+    return restricted(protocol, task="interview", stimulus=("neutral", "negative"))
+
+
+@pytest.mark.parametrize("protocol", [SPEAKERS_70_30, SEGMENTS_70_30, SPEAKERS_5_FOLD], ids=lambda protocol: protocol.name)
+def test_units_are_left_out_first_and_divided_then(protocol):
+    whole = tasked()
+    kept = whole.where(((whole.table["task"] == "interview") & (whole.table["stimulus"] != "positive")).to_numpy())
+    for seed in range(3):
+        found, expected = divide(whole, cell(protocol), seed), divide(kept, protocol, seed)
+        assert {name: part.table["unit"].tolist() for name, part in found.items()} == {
+            name: part.table["unit"].tolist() for name, part in expected.items()
+        }
+        assert sum(len(part.truth) for part in found.values()) == 24
+
+
+def test_segments_of_one_task_and_valence_have_the_share_and_the_classes_that_all_have():
+    sets = divide(tasked(40), restricted(SEGMENTS_70_30, task="interview", stimulus="negative"), 0)
+    assert [np.bincount(part.truth).tolist() for part in sets.values()] == [[14, 14], [6, 6]]
+
+
+def test_speakers_who_have_every_cell_are_the_same_ones_in_each():
+    tested = {frozenset(speakers(divide(tasked(), restricted(SPEAKERS_70_30, stimulus=one), 3))["test"]) for one in VALENCES}
+    assert len(tested) == 1
+
+
+def test_a_restriction_is_part_of_the_digest_in_whatever_order_it_is_given_and_none_is_not():
+    protocol = cell(SEGMENTS_70_30)
+    assert protocol == restricted(SEGMENTS_70_30, stimulus=["negative", "neutral"], task=("interview",))
+    assert protocol == restricted(restricted(SEGMENTS_70_30, task="interview"), stimulus=("neutral", "negative"))
+    assert len({protocol.digest, SEGMENTS_70_30.digest, restricted(SEGMENTS_70_30, task="interview").digest}) == 3
+    assert restricted(protocol, task="reading").restriction == "stimulus negative or neutral, task reading"
+    assert restricted(SEGMENTS_70_30).digest == unrestricted(protocol).digest == SEGMENTS_70_30.digest
+    assert (protocol.name, SEGMENTS_70_30.restriction) == ("segments-70-30", "")
+
+
+def test_a_restriction_to_what_a_corpus_does_not_have_is_refused():
+    for columns, told in (
+        ({"style": "read"}, "keeps units by 'style'"),
+        ({"task": ("sung", "dance")}, "no unit has task dance or sung"),
+    ):
+        with pytest.raises(UserError, match=told):
+            divide(tasked(), restricted(SPEAKERS_70_30, **columns), 0)
+    with pytest.raises(ValueError, match="no value of task"):
+        restricted(SPEAKERS_70_30, task=())
+
+
 # All of them.
 
 DIVISIONS = {
+    "segments": (lambda whole, seed: divide(whole, SEGMENTS_70_30, seed), units([[0, 1, 2, 3, 4]] * 12, "emotion5")),
     "stratified": (lambda whole, seed: divide(whole, SPEAKERS_70_30, seed), sessions(10, 10)),
     "drawn": (lambda whole, seed: divide(whole, SPEAKERS_70_30, seed), units([[0, 1, 2, 3, 4]] * 12, "emotion5")),
     "search": (search, sessions(15, 15)),
@@ -232,8 +335,8 @@ DIVISIONS = {
 def test_a_division_depends_on_the_seed_and_not_on_the_order_of_the_units(kind):
     division, whole = DIVISIONS[kind]
     for seed in range(5):
-        assert speakers(division(whole, seed)) == speakers(division(shuffled(whole, seed), seed))
-    assert len({str(sorted(speakers(division(whole, seed))["train"])) for seed in range(10)}) > 8
+        assert named(division(whole, seed)) == named(division(shuffled(whole, seed), seed))
+    assert len({str(sorted(named(division(whole, seed))["train"])) for seed in range(10)}) > 8
 
 
 @pytest.mark.parametrize(

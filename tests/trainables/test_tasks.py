@@ -36,6 +36,25 @@ def test_every_unit_with_a_rating_is_of_the_one_class_of_the_attributes_and_one_
         read_units(features(tmp_path, activation=[1.0, 1.0, np.nan, 7.0]), TASKS["attributes"])
 
 
+def test_severity_has_the_levels_of_the_bdis_manual_and_belongs_to_the_speaker():
+    assert TASKS["severity"].classes == ("minimal", "mild", "moderate", "severe")
+    assert TASKS["severity"].of_speaker
+    first = {"minimal": 0, "mild": 14, "moderate": 20, "severe": 29}
+    for level, last in {"minimal": 13, "mild": 19, "moderate": 28, "severe": 63}.items():
+        assert set(classes("severity", [float(score) for score in range(first[level], last + 1)])) == {level}
+
+
+@pytest.mark.parametrize("score", [-1.0, 64.0, 13.5])
+def test_what_is_no_sum_of_the_inventory_is_refused(score, tmp_path):
+    with pytest.raises(UserError, match=rf"whole number from 0 to 63; found {score:g}: mend the column bdi_ii"):
+        read_units(features(tmp_path, bdi_ii=[5.0, 5.0, score, 20.0]), TASKS["severity"])
+
+
+def test_happy_against_sad_has_the_excited_and_leaves_the_others_out():
+    assert classes("happy_sad", ["hap", "exc", "sad", "ang", "neu", ""]) == ["happy", "happy", "sad", None, None, None]
+    assert not TASKS["happy_sad"].of_speaker
+
+
 def test_depression_is_the_diagnosis():
     assert classes("depression", [0.0, 1.0, np.float64(1), np.int64(0)]) == ["healthy", "depressed", "depressed", "healthy"]
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from trainables.cross_validation import CrossValidation
 from trainables.divided import DividedStage
 from trainables.leakage.findings import SHOWN, Leak, counted
-from trainables.leakage.sets import BITS, set_bits
+from trainables.leakage.sets import BITS, divides_pieces, set_bits
+from trainables.split_comparison import SplitComparison
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
 
 
 def scored_stages(target: Stage) -> tuple[DividedStage, ...]:
-    """The stages whose scores the last stage of a chain stands for: itself, or the folds of a cross-validation."""
+    """The stages whose scores the last stage of a chain stands for: itself, the folds of a cross-validation, or both sides of a
+    comparison of splits, the one that others are told of first.
+    """
     if isinstance(target, CrossValidation):
         return target.folds
+    if isinstance(target, SplitComparison):
+        return target.clean, target.mixed
     return (target,) if isinstance(target, DividedStage) else ()
 
 
@@ -61,7 +66,9 @@ class ChainAudit:
         - Statistics of normalisation from units that are scored are a leak; of a stage that learns from all units without labels
           they are stated with it.
         - A stage upstream that has heard speakers who are scored: without labels it is stated (pretraining on a whole corpus); with
-          labels it is a leak, unless the scored protocol mixes speakers by its own sentence: then only scored units count.
+          labels it is a leak, unless the scored protocol mixes speakers by its own sentence: then only scored units count. Where
+          these are pieces of turns, of which nobody knows yet which is scored, a stage of the very same division has heard none,
+          and one of another division may have heard all.
         - Names of speakers mean nothing from one folder to another; there those recordings count that are byte for byte alike, as
           in two releases of a corpus, or in a copy that has another role.
         """
@@ -118,6 +125,8 @@ class ChainAudit:
         unlabelled = exposure.task is None
         if mine.place != theirs.place:
             return self._heard_copies(stage, unlabelled, (mine, learnt), (theirs, scored))
+        if not unlabelled and divides_pieces(target.protocol, target.exposure().features.unit) and _apart(target, stage):
+            return None
         by = "segment" if target.protocol.group == "unit" and not unlabelled else "speaker"
         tested = _named(theirs, by, scored)
         both = sorted(_named(mine, by, learnt) & tested)
@@ -171,6 +180,16 @@ class ChainAudit:
 
 def _named(corpus: AuditedCorpus, by: str, rows: np.ndarray) -> set[str]:
     return set(corpus.table.loc[rows, by].unique().tolist())
+
+
+def _apart(target: DividedStage, stage: Stage) -> bool:
+    """Whether a stage has the very division of the target, and has learnt from nothing that the target is scored on."""
+    if not isinstance(stage, DividedStage):
+        return False
+    (features, fitted, task, _, selected, _), theirs = stage.exposure(), target.exposure()
+    alike = all(getattr(stage, name) == getattr(target, name) for name in ("protocol", "fold", "inner", "scored_on", "seed"))
+    alike &= (features, task) == (theirs.features, theirs.task)
+    return alike and fitted != "all" and selected != target.scored_on
 
 
 def _undeclared(stage: Stage) -> Leak:

@@ -38,7 +38,7 @@ class AuditedCorpus:
         """The units of a task, made once for all divisions, and the unit of each row.
 
         Args:
-            unit: 'session' or 'utterance'.
+            unit: 'session', 'utterance' or 'segment'.
             task: What is classified.
             columns: Further columns of the manifest that divisions look at.
 

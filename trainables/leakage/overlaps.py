@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainables.leakage.findings import SHOWN, Leak, Severity, counted
-from trainables.leakage.sets import BITS
+from trainables.leakage.sets import BITS, divides_pieces
 from trainables.leakage.texts import LEAST_SENTENCE, LEAST_WORDS, long_enough, word_counts
 
 if TYPE_CHECKING:
@@ -31,22 +31,25 @@ what is said at all, and over all sets each is said so often or more. RAVDESS sa
 def find_overlaps(corpus: AuditedCorpus, bits: np.ndarray, protocol: Protocol, unit: str) -> list[Leak]:
     """What training, development and test set share.
 
-    Speakers, sessions and recordings in two sets are leaks, unless the protocol says so itself: one that divides utterances whoever
-    spoke them, by its group 'unit'; or in a corpus of conversations one that divides by speaker, whose partners then are on both
-    sides. Audio twice under two names, and the same seconds of one recording, are leaks under any protocol.
+    Speakers, sessions and recordings in two sets are leaks, unless the protocol says so itself: one that divides utterances or
+    segments whoever spoke them, by its group 'unit'; or in a corpus of conversations one that divides by speaker, whose partners
+    then are on both sides. Audio twice under two names, and the same seconds of one recording, are leaks under any protocol.
 
     Args:
         corpus: The corpus.
         bits: The sets of its rows (:func:`trainables.leakage.sets.set_bits`).
         protocol: That divided it.
-        unit: 'session' or 'utterance'.
+        unit: 'session', 'utterance' or 'segment'.
     """
-    twice = [_unit_twice(corpus, bits), _selection(corpus, bits)]
-    bits = np.where(_several(bits), np.uint8(0), bits)  # what else such rows share follows from their being in two sets
+    twice = []
+    if not divides_pieces(protocol, unit):
+        twice = [_unit_twice(corpus, bits), _selection(corpus, bits)]
+        bits = np.where(_several(bits), np.uint8(0), bits)  # what else such rows share follows from their being in two sets
     mixed = protocol.group == "unit"
-    partners = corpus.conversations and protocol.group == "speaker" and unit == "utterance"
+    partners = corpus.conversations and protocol.group == "speaker" and unit != "session"
     apart = partners and not _in_two_sets(corpus.speaker[0], bits).any()
-    speaker = " as the protocol says" if mixed else ""
+    chance = " where chance puts their segments there," if divides_pieces(protocol, unit) else ""
+    speaker = f"{chance} as the protocol says" if mixed else ""
     session = speaker or (_PARTNERS if apart else "")
     names = [("speaker", corpus.speaker, speaker), ("session", corpus.session, session), ("recording", corpus.recording, session)]
     found = [_shared(kind, codes, bits, reason) for kind, codes, reason in names]
@@ -143,7 +146,7 @@ def _same_seconds(corpus: AuditedCorpus, bits: np.ndarray, severity: Severity) -
 
 
 def _duplicates(corpus: AuditedCorpus, bits: np.ndarray, unit: str) -> Leak | None:
-    """The same seconds of one speaker twice in one set: an utterance that is scored twice counts twice."""
+    """The same seconds of one speaker twice in one set: an utterance that is scored twice counts twice, and so do its segments."""
     start, end = corpus.spans
     rows = np.flatnonzero(bits)
     rows = rows[np.lexsort((end[rows], start[rows], corpus.speaker[0][rows]))]
@@ -156,7 +159,7 @@ def _duplicates(corpus: AuditedCorpus, bits: np.ndarray, unit: str) -> Leak | No
         return None
     twice = np.zeros(len(bits), dtype=bool)
     twice[rows[1:][same]] = True
-    scored = unit == "utterance" and bool((bits[twice] & (BITS["dev"] | BITS["test"])).any())
+    scored = unit != "session" and bool((bits[twice] & (BITS["dev"] | BITS["test"])).any())
     count, mend = int(twice.sum()), "; delete the copies, which are scored twice" if scored else ""
     message = f"{_counted(count, 'segments')} listed twice in one set{mend}"
     return Leak("duplicate segments", "leak" if scored else "stated", message, count, corpus.names(twice))
@@ -182,7 +185,7 @@ def _texts(corpus: AuditedCorpus, bits: np.ndarray, protocol: Protocol) -> list[
     given = _given(corpus, bits) & scored | repeated & corpus.declared
     script = _script(corpus, bits, both)
     free = (repeated & ~corpus.declared) | script
-    promised = (protocol.scheme == "named" or any(column == "style" for column, _ in protocol.keep)) and protocol.group != "unit"
+    promised = (protocol.scheme == "named" or any(column == "style" for column, _ in protocol.kept)) and protocol.group != "unit"
     found = []
     if given.any():
         part = _percent(given, scored)

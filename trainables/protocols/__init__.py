@@ -2,6 +2,6 @@
 
 from trainables.protocols.catalogue import PROTOCOLS, find_protocol
 from trainables.protocols.division import divide
-from trainables.protocols.protocol import Protocol, ScoredSet
+from trainables.protocols.protocol import Protocol, ScoredSet, restricted, unrestricted
 
-__all__ = ["PROTOCOLS", "Protocol", "ScoredSet", "divide", "find_protocol"]
+__all__ = ["PROTOCOLS", "Protocol", "ScoredSet", "divide", "find_protocol", "restricted", "unrestricted"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainables.errors import UserError
-from trainables.protocols.draws import draw_once, hold_out, split_by_speaker, wanted_classes
+from trainables.protocols.draws import draw_once, hold_out, split_by_speaker, split_by_unit, wanted_classes
 from trainables.protocols.folds import fold_sets
 from trainables.protocols.protocol import Protocol, ScoredSet
 
@@ -23,7 +23,7 @@ def divide(
     The same for every row of a table at one seed. But for folds and for corpora without some class, every class is in every set.
 
     Args:
-        units: Sessions or utterances, in any order; the order decides nothing.
+        units: Sessions, utterances or segments, in any order; the order decides nothing.
         protocol: What decides.
         seed: Draws what the protocol leaves to the trial's seed.
         fold: Of a protocol with folds, which one is tested.
@@ -33,7 +33,7 @@ def divide(
     Raises:
         UserError: The corpus does not have what the protocol needs.
     """
-    units = _kept(units, protocol)
+    units = kept_units(units, protocol)
     if protocol.scheme == "named":
         sets = _named(units, protocol)
     elif protocol.scheme == "drawn":
@@ -60,8 +60,13 @@ def drawn_by_seed(protocol: Protocol) -> bool:
     return protocol.scheme == "drawn" or (protocol.scheme == "k_fold" and protocol.redrawn)
 
 
-def _kept(units: Units, protocol: Protocol) -> Units:
-    for column, values in protocol.keep:
+def kept_units(units: Units, protocol: Protocol) -> Units:
+    """The units that have part in a protocol at all, whichever set they are in.
+
+    Raises:
+        UserError: The corpus does not have the column, or no unit with such a value.
+    """
+    for column, values in protocol.kept:
         if column not in units.table:
             raise UserError(f"protocol {protocol.name!r} keeps units by {column!r}, which the corpus does not have")
         units = units.where(units.table[column].isin(values).to_numpy())
@@ -71,6 +76,8 @@ def _kept(units: Units, protocol: Protocol) -> Units:
 
 
 def _drawn(units: Units, protocol: Protocol, seed: int, scored_on: ScoredSet) -> dict[str, Units]:
+    if protocol.group == "unit":
+        return split_by_unit(units, protocol.test_fraction, seed)
     if protocol.holdout_seed is None:
         return split_by_speaker(units, protocol.test_fraction, seed)
     held_out = hold_out(units, protocol.test_fraction, protocol.holdout_seed)

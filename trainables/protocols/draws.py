@@ -1,11 +1,14 @@
-"""Drawing sets of speakers: stratified where a class is the speaker's, else whole speakers until every class is in every set."""
+"""Drawing sets of speakers: stratified where a class is the speaker's, else whole speakers until every class is in every set.
+
+And sets of units whoever spoke them, stratified by class, for protocols that say so.
+"""
 
 from __future__ import annotations
 
 import math
 import random
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from trainables.errors import UserError
 from trainables.numerics import seeded
@@ -34,8 +37,22 @@ def split_by_speaker(units: Units, fraction: float, seed: int, scored: ScoredSet
         UserError: There are too few speakers of some class.
     """
     if units.task.of_speaker:
-        return select(units, _stratified(units, fraction, seed, scored))
+        return select(units, _stratified(units, "speaker", fraction, seed, scored))
     return select(units, _drawn(units, _two_sizes(units, fraction, scored), seed))
+
+
+def split_by_unit(units: Units, fraction: float, seed: int) -> dict[str, Units]:
+    """Random split into training and test set in which a speaker is on both sides: units are drawn, stratified by class.
+
+    Args:
+        units: Of any task: a unit has one class, even where a speaker has several.
+        fraction: Share of the units in the test set, rounded up.
+        seed: Decides the split; the order of the units does not.
+
+    Raises:
+        UserError: There are too few units of some class.
+    """
+    return select(units, _stratified(units, "unit", fraction, seed, "test"), "unit")
 
 
 def hold_out(units: Units, fraction: float, seed: int) -> dict[str, Units]:
@@ -77,28 +94,28 @@ def wanted_classes(units: Units) -> list[int]:
     return occurring if len(occurring) > 1 else list(range(len(units.task.classes)))
 
 
-def select(units: Units, set_of: dict[str, str]) -> dict[str, Units]:
-    """The units of each set, given each speaker's set."""
-    names = units.table["speaker"].map(set_of).to_numpy()
+def select(units: Units, set_of: dict[str, str], group: Literal["speaker", "unit"] = "speaker") -> dict[str, Units]:
+    """The units of each set, given each speaker's set, or each unit's own."""
+    names = units.table[group].map(set_of).to_numpy()
     return {name: units.where(names == name) for name in ("train", "dev", "test") if name in set_of.values()}
 
 
-def _two_sizes(units: Units, fraction: float, scored: ScoredSet) -> dict[str, int]:
-    """Speakers in 'train' and in the scored set, which is rounded up, as scikit-learn does."""
-    speakers = units.table["speaker"].nunique()
-    in_scored = math.ceil(fraction * speakers)
-    return {"train": speakers - in_scored, scored: in_scored}
+def _two_sizes(units: Units, fraction: float, scored: ScoredSet, group: Literal["speaker", "unit"] = "speaker") -> dict[str, int]:
+    """Speakers (or units) in 'train' and in the scored set, which is rounded up, as scikit-learn does."""
+    count = units.table[group].nunique()
+    in_scored = math.ceil(fraction * count)
+    return {"train": count - in_scored, scored: in_scored}
 
 
-def _stratified(units: Units, fraction: float, seed: int, scored: ScoredSet) -> dict[str, str]:
-    """The set of each speaker, every class having the same share in both sets as far as whole speakers allow."""
+def _stratified(units: Units, group: Literal["speaker", "unit"], fraction: float, seed: int, scored: ScoredSet) -> dict[str, str]:
+    """The set of each speaker or unit, every class having the same share in both sets as far as whole groups allow."""
     import pandas as pd
     from sklearn.model_selection import train_test_split
 
-    classes = pd.Series(units.truth).groupby(units.table["speaker"].to_numpy(), sort=True).first()
+    classes = pd.Series(units.truth).groupby(units.table[group].to_numpy(), sort=True).first()
     wanted = wanted_classes(units)
     counts = [int((classes == number).sum()) for number in wanted]
-    sizes = _two_sizes(units, fraction, scored)
+    sizes = _two_sizes(units, fraction, scored, group)
     if min(counts) >= 2 and min(sizes.values()) >= len(counts):
         names = classes.index.to_numpy()
         state = seeded(seed, "split") % 2**32
@@ -107,8 +124,8 @@ def _stratified(units: Units, fraction: float, seed: int, scored: ScoredSet) -> 
             return dict.fromkeys(train, "train") | dict.fromkeys(rest, scored)
     found = ", ".join(f"{count} {units.task.classes[number]}" for number, count in zip(wanted, counts, strict=True))
     raise UserError(
-        f"a split by speaker needs at least 2 speakers of each class, and one of each in both sets; found {found} "
-        f"({sizes[scored]} of {len(classes)} would be in the {scored} set): add speakers of the rare class"
+        f"a split by {group} needs at least 2 {group}s of each class, and one of each in both sets; found {found} "
+        f"({sizes[scored]} of {len(classes)} would be in the {scored} set): add {group}s of the rare class"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -17,14 +18,15 @@ _WORDS = {"name", "sentence", "source"}
 
 
 class Protocol(BaseModel):
-    """How a corpus' units (sessions or utterances) become training, development and test sets.
+    """How a corpus' units (sessions, utterances or segments) become training, development and test sets.
 
     Two protocols that decide the same are equal, whatever they are called: their stages are one computation.
 
     Schemes:
 
     - ``drawn``: the test groups are drawn, ``test_fraction`` of them; by the trial's seed, or by ``holdout_seed`` once and for all
-      (then ``dev_fraction`` of the others can be scored in a search, drawn by the trial's seed).
+      (then ``dev_fraction`` of the others can be scored in a search, drawn by the trial's seed). Speakers, or units: stratified by
+      class, whatever the class belongs to.
     - ``named``: the corpus' own splits. Where it names none, with ``drawn_if_unnamed`` 70 %, 15 % and 15 % of the speakers, drawn
       once and for all: a model that learns from another one's embeddings on the same corpus (ReCLR, Table 4) must not be tested on
       speakers that the other one was trained on.
@@ -41,7 +43,8 @@ class Protocol(BaseModel):
         scheme: See above.
         group: What is never on both sides of a division: speakers; conversations, that is all speakers who ever talk in one session
             (IEMOCAP's five recording sessions); or nothing ('unit': one speaker is then in training and test).
-        keep: Only units with these values: label column and values.
+        keep: Only units with these values: label column and values. A part of the protocol, which its sentence tells.
+        only: The same of what a study asks its question of, such as one task and one valence (:func:`restricted`); its rows tell.
         train: The corpus' own splits that train (``named``).
         dev: Those that select (``named``).
         test: Those that are scored (``named``).
@@ -62,6 +65,7 @@ class Protocol(BaseModel):
     scheme: Literal["drawn", "named", "leave_one_out", "k_fold"]
     group: Literal["speaker", "conversation", "unit"] = "speaker"
     keep: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    only: tuple[tuple[str, tuple[str, ...]], ...] = ()
     train: tuple[str, ...] = ("train",)
     dev: tuple[str, ...] = ("dev",)
     test: tuple[str, ...] = ("test",)
@@ -82,14 +86,27 @@ class Protocol(BaseModel):
             raise ValueError("inner_folds, at least 2, belong to leave_one_out and k_fold")
         if self.dev_fraction and self.holdout_seed is None:
             raise ValueError("dev_fraction needs a holdout_seed, which draws the test speakers for every seed alike")
-        if self.scheme == "drawn" and self.group != "speaker":
-            raise ValueError(f"a drawn division is by speaker; found group={self.group!r}")
+        if self.scheme == "drawn" and self.group == "conversation":
+            raise ValueError(f"a drawn division is by speaker or by unit; found group={self.group!r}")
+        if self.group == "unit" and self.holdout_seed is not None:
+            raise ValueError("a holdout_seed holds speakers out; found group='unit'")
         return self
 
     @property
     def digest(self) -> str:
         """Identity of everything that decides the sets; 8 hexadecimal digits."""
-        return _digest(tuple((name, value) for name, value in self if name not in _WORDS))
+        unused = _WORDS if self.only else _WORDS | {"only"}  # younger than stored results, whose protocols keep their digests
+        return _digest(tuple((name, value) for name, value in self if name not in unused))
+
+    @property
+    def kept(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Columns and values of the units that have part, by the protocol itself and by what it is restricted to."""
+        return self.keep + self.only
+
+    @property
+    def restriction(self) -> str:
+        """What a study restricts it to, in words: ``stimulus negative, task interview``; '' for nothing."""
+        return ", ".join(f"{column} {' or '.join(values)}" for column, values in self.only)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Protocol) and self.digest == other.digest
@@ -99,6 +116,29 @@ class Protocol(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.digest})"
+
+
+def restricted(protocol: Protocol, /, **columns: str | Sequence[str]) -> Protocol:
+    """The same protocol of some of a corpus' units only, in place of or beside those that it is restricted to already.
+
+    Units are left out first and divided then, so that shares and classes are of what is left.
+
+    Args:
+        protocol: What divides.
+        columns: Label column to the value, or the values, that units must have.
+
+    Raises:
+        ValueError: A column has no value.
+    """
+    given = {name: (value,) if isinstance(value, str) else tuple(sorted(value)) for name, value in columns.items()}
+    if empty := sorted(name for name, values in given.items() if not values):
+        raise ValueError(f"{protocol.name!r} cannot be restricted to no value of {', '.join(empty)}")
+    return protocol.model_copy(update={"only": tuple(sorted((dict(protocol.only) | given).items()))})
+
+
+def unrestricted(protocol: Protocol) -> Protocol:
+    """The protocol as it is in the catalogue, of all the units that it has."""
+    return protocol.model_copy(update={"only": ()})
 
 
 @functools.cache  # identities of long chains ask again and again
