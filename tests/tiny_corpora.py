@@ -17,8 +17,8 @@ _WORDS = ("everything is so hard and I am tired", "we had a lovely day and laugh
 
 
 def write_tiny_corpora(folder: Path) -> Path:
-    """Write an ``mdd`` of 12 sessions, a ``daic_woz`` of 18, a ``mosei`` of 36 utterances, an ``iemocap`` of 80, a ``casia`` and an
-    ``msp_podcast`` of 48 each, and a ``librispeech`` of 12.
+    """Write an ``mdd`` of 12 sessions, a ``daic_woz`` of 18, an ``sre`` of 24, a ``mosei`` of 36 utterances, an ``iemocap`` of 80,
+    a ``casia`` and an ``msp_podcast`` of 48 each, and a ``librispeech`` of 12.
 
     Returns their corpora.toml.
     """
@@ -32,7 +32,7 @@ def _written_once() -> Path:
     home = tempfile.TemporaryDirectory()
     atexit.register(home.cleanup)
     folder, rng = Path(home.name), np.random.default_rng(0)
-    roles = ("mdd", "mosei", "iemocap", "daic_woz", "casia", "msp_podcast", "librispeech")
+    roles = ("mdd", "mosei", "iemocap", "daic_woz", "casia", "msp_podcast", "librispeech", "sre")
     for role in roles:
         (folder / role).mkdir()
     sessions = [_session(folder / "mdd", number, rng) for number in range(12)]
@@ -46,6 +46,8 @@ def _written_once() -> Path:
     for role, make in (("casia", _acted), ("msp_podcast", _podcast), ("librispeech", _read)):
         spoken = [make(folder / role, number, rng) for number in range(12 if role == "librispeech" else 48)]
         pd.DataFrame(spoken).to_csv(folder / role / "metadata.csv", index=False)
+    visits = [row for number in range(24) for row in _visit(folder / "sre", number, rng)]
+    pd.DataFrame(visits).to_csv(folder / "sre" / "metadata.csv", index=False)
     (folder / "corpora.toml").write_text("".join(f'[{role}]\nroot = "{role}"\n\n' for role in roles))
     return folder
 
@@ -134,3 +136,18 @@ def _interview(folder: Path, number: int, rng: np.random.Generator) -> list[dict
     whole |= {"depressed": depressed, "split": ("train", "dev", "test")[number // 6], "text": f"{_WORDS[not depressed]} {name}"}
     ends = np.cumsum(lengths).round(3)
     return [{**whole, "start": float(end - length), "end": float(end)} for end, length in zip(ends, lengths.round(3), strict=True)]
+
+
+def _visit(folder: Path, number: int, rng: np.random.Generator) -> list[dict]:
+    """A subject's four tasks on material of three valences; of each gender three subjects have each level of severity, and of the
+    depressed ones, who are three in four, the tone is the lower the more severe it is."""
+    level, name = number % 4, f"s{number:02d}"
+    who = {"speaker": name, "session": name, "depressed": int(level > 0), "bdi_ii": (5, 16, 24, 33)[level]}
+    who["gender"] = ("female", "male")[number // 4 % 2]
+    rows = []
+    for task in ("vocabulary reading", "essay reading", "interview", "picture description"):
+        for stimulus in ("positive", "neutral", "negative"):
+            file = f"{name}-{task.split()[0]}-{stimulus}.wav"
+            soundfile.write(folder / file, _sound(rng, rng.uniform(0.6, 1.0), (900, 500, 300, 200)[level]), RATE)
+            rows.append({"file_name": file, **who, "task": task, "stimulus": stimulus})
+    return rows

@@ -50,7 +50,7 @@ def looked_at(corpora: Path, role: str = "iemocap", **options: object) -> checku
 
 
 def test_list_shows_every_role_with_its_readers_root_and_twin_and_every_reader(corpora: Path) -> None:
-    given = corpora.read_text().replace("[mdd]", "[sre]").replace('[casia]\nroot = "casia"\n', "")
+    given = corpora.read_text().replace('[mdd]\nroot = "mdd"\n', "").replace('[casia]\nroot = "casia"\n', "")
     corpora.write_text(f'mdd = "demo"\n{given}')
     done = run("list", "--corpora", str(corpora))
     assert done.returncode == 0
@@ -125,6 +125,7 @@ def test_a_wrong_question_is_answered_with_what_to_give(arguments: tuple, messag
 
 
 def test_a_role_that_corpora_toml_lacks_is_answered_with_those_it_has(corpora: Path) -> None:
+    corpora.write_text(corpora.read_text().replace('[sre]\nroot = "sre"\n', ""))
     with pytest.raises(UserError, match=r"'sre' is no role of .*; known are mdd, mosei, iemocap"):
         checkup.asked("sre", None, None, corpora)
 

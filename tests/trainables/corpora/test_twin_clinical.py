@@ -13,7 +13,7 @@ from trainables.corpora.twins.interview_prompts import PROBES
 from trainables.corpora.twins.recipe import RECIPES, DaicWozRecipe, SreRecipe
 from trainables.corpora.twins.script import write_script
 from trainables.corpora.twins.spoken_tasks import LEVELS
-from trainables.corpora.twins.turns import Recording, Turn
+from trainables.corpora.twins.turns import Recording, Turn, planned_seconds
 from trainables.corpora.twins.voices import balanced_draw
 
 
@@ -115,11 +115,11 @@ def test_a_subject_does_four_tasks_with_material_of_three_valences_and_few_recor
         for task in ("vocabulary reading", "essay reading", "interview", "picture description")
         for stimulus in ("positive", "neutral", "negative")
     }
-    assert len(done) == 20
-    assert 0 < 20 * 12 - len(tasks) < 0.07 * 20 * 12
+    assert len(done) == 50, "as in the corpus"
+    assert 0 < 50 * 12 - len(tasks) < 0.07 * 50 * 12
 
 
-def test_a_session_is_one_subjects_with_one_score_and_all_levels_of_severity_occur_twice_or_more(tasks: list[Recording]) -> None:
+def test_a_session_is_one_subjects_with_one_score_and_the_levels_of_severity_are_unequal(tasks: list[Recording]) -> None:
     scores: dict[str, set[tuple[float, int]]] = defaultdict(set)
     for recording in tasks:
         for turn in recording.turns:
@@ -127,8 +127,34 @@ def test_a_session_is_one_subjects_with_one_score_and_all_levels_of_severity_occ
             scores[recording.session].add((float(turn.labels["bdi_ii"]), int(turn.labels["depressed"])))
     assert all(len(score) == 1 for score in scores.values())
     levels = Counter(level(score) for told in scores.values() for score, _ in told)
-    assert levels == {"minimal": 10, "mild": 5, "moderate": 3, "severe": 2}
+    assert levels == {"minimal": 25, "mild": 12, "moderate": 8, "severe": 5}
     assert all((score >= 14) == bool(depressed) for told in scores.values() for score, depressed in told)
+
+
+@pytest.mark.parametrize("subjects", [18, 25])
+@pytest.mark.parametrize("seed", range(3))
+def test_every_level_can_be_divided_by_speaker_within_a_gender_and_a_valence(subjects: int, seed: int) -> None:
+    people = defaultdict(set)
+    for recording in write_script(SreRecipe(seed=seed, subjects_per_class=subjects)):
+        labels = subject(recording).labels
+        people[labels["gender"], labels["stimulus"], level(float(labels["bdi_ii"]))].add(recording.session)
+    assert len(people) == 2 * 3 * 4
+    assert min(map(len, people.values())) >= 2
+
+
+def test_women_and_men_are_as_many_and_the_levels_are_dealt_out_to_both_alike(tasks: list[Recording]) -> None:
+    genders = {recording.session: str(subject(recording).labels["gender"]) for recording in tasks}
+    assert Counter(genders.values()) == {"female": 25, "male": 25}
+    score = {recording.session: float(subject(recording).labels["bdi_ii"]) for recording in tasks}
+    for among in LEVELS:
+        women = [genders[name] == "female" for name in score if level(score[name]) == among]
+        assert abs(2 * sum(women) - len(women)) <= 2
+
+
+def test_there_is_more_than_one_segment_of_four_seconds_in_nearly_every_recording(tasks: list[Recording]) -> None:
+    # Where segments are divided and not speakers, segments of one recording must come to be on both sides.
+    seconds = [sum(planned_seconds(t.text, t.voice, t.style) for t in recording.turns) for recording in tasks]
+    assert mean(length >= 4 + 2 for length in seconds) > 0.9
 
 
 def test_what_is_read_is_the_same_for_everybody_and_what_is_answered_is_not(tasks: list[Recording]) -> None:

@@ -43,7 +43,7 @@ def opened(tmp_path: Path, text: str, role: str) -> CorpusSource:
         ("mosei", "1fcce8f420fe6162", "a456633fb3e1974b", "2fa92b05c020241a"),
         ("iemocap", "6520343e912029f4", "a39f5fe9984e4bb2", "e18f86154d793e23"),
         ("daic_woz", "e726c892195eefbc", "9a7b0a01d22aa78f", "5acaab5262c2c065"),
-        ("sre", "5cced435f68d535b", "51fa5cb716141158", "8306cba009da0302"),
+        ("sre", "edda45aeacc00c2b", "d398a36923bb0472", "257c853dcd78d7d1"),
         ("msp_podcast", "7572083ee4dbbf20", "94d69dd671c23a70", "72a7879acbe47a55"),
         ("casia", "bdbd237783ed9817", "274806132a0009d9", "0d2f848341b943ed"),
         ("librispeech", "0f87a362bca916aa", "697af82d93dc71de", "28a3100ba0a864a6"),

@@ -25,7 +25,7 @@ from trainables.corpora.twins.voices import Voice
 FORMANT = Synthesiser(name="formant", version="1")
 STATISTICS = ["level", "spread", "pace"]
 CHANCE = {"daic_woz": 1 / 2, "sre": 1 / 2, "msp_podcast": 1 / 2, "casia": 1 / 6}
-TURNS = {"daic_woz": 3, "sre": 4, "msp_podcast": 5, "casia": 24}
+TURNS = {"daic_woz": 3, "sre": 2, "msp_podcast": 5, "casia": 24}
 """Of each speaker, to keep the test quick."""
 DIRECT = DaicWozRecipe(effects=ClinicalEffects(direct=True))
 """As it is, this twin's diagnoses are in many turns' emotions and not in three turns' statistics (test_planted_emotion)."""

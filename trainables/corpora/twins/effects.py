@@ -139,7 +139,7 @@ class TaskEffects(VoiceEffects, frozen=True):
 
     Directions follow the findings that the corpus was made for: depressed subjects react less to positive material and more to
     negative material, which therefore tells the groups apart best, and one's own words show more of it than what is read (Lu et
-    al., ``cbam_resnet``, section 5.2 and Table 5). Speakers differ less than in the other twins, because there are only 20.
+    al., ``cbam_resnet``, section 5.2 and Table 5).
 
     Attributes:
         depression: Shift of what a depressed subject of a BDI-II score of 20 says in own words; it grows with the score.
@@ -151,14 +151,13 @@ class TaskEffects(VoiceEffects, frozen=True):
         depressed_latency: How much longer a depressed subject waits between two answers (factor).
     """
 
-    depression: Shift = Shift(rate=-0.12, pitch=-0.8, range=-0.35, volume=-2.5, gap=1.2)
+    depression: Shift = Shift(rate=-0.09, pitch=-0.6, range=-0.25, volume=-1.9, gap=0.9)
     healthy_reaction: Reaction = Reaction(positive=0.7, neutral=0.1, negative=-0.2)
     depressed_reaction: Reaction = Reaction(positive=0.2, neutral=-0.2, negative=-1.0)
     read_share: float = 0.5
     depressed_words: float = 0.4
     healthy_words: float = 0.1
     depressed_latency: float = 1.4
-    speaker_scatter: Shift = Shift(rate=0.05, pitch=0.9, range=0.12, volume=1.0, gap=0.2)
 
     @classmethod
     def nothing(cls) -> Self:

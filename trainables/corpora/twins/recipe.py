@@ -28,8 +28,9 @@ from trainables.corpora.twins.effects import (
     TaskEffects,
 )
 
-_REVISIONS = {"iemocap": 1, "daic_woz": 1}
-"""Of a kind of recipe that is followed otherwise than it was: iemocap's manifest has style and prompt, daic_woz has weather."""
+_REVISIONS = {"iemocap": 1, "daic_woz": 1, "sre": 1}
+"""Of a kind of recipe that is followed otherwise than it was: iemocap's manifest has style and prompt, daic_woz has weather, sre
+deals its levels out by gender and speaks longer."""
 
 RECIPE_VERSION = 1
 """Raise it when the code that follows a recipe makes other sound from the same settings."""
@@ -148,13 +149,14 @@ class SreRecipe(BaseModel, frozen=True, extra="forbid"):
 
     Attributes:
         seed: Controls everything drawn.
-        subjects_per_class: Depressed and healthy subjects, as many of each; the corpus has 25.
+        subjects_per_class: Depressed and healthy subjects, as many of each; 25, as in the corpus, at most. From 18 on every level
+            of severity has two women and two men or more, so that it can be divided within a gender.
         effects: What is planted.
     """
 
     kind: Literal["sre"] = "sre"
     seed: int = 0
-    subjects_per_class: int = Field(10, ge=2, le=25)
+    subjects_per_class: int = Field(25, ge=2, le=25)
     effects: TaskEffects = TaskEffects()
 
 

@@ -7,7 +7,12 @@ a screen.
 Traps of the real corpus (Lu et al., ``cbam_resnet``, section 4): what is read is the same for everybody, so that its words are on
 both sides of every split; the tasks differ in length; some recordings are missing (196 are left of 200); the levels of severity
 are unequal. On these the paper contradicts itself: scores from 14 to 28 were admitted (section 4.1), and yet there is a severe
-level (Figure 18). The twin has a few severe subjects, so that there is something to classify in all four levels.
+level (Figure 18). The twin has a few severe subjects, so that there is something to classify in all four levels; the levels are
+dealt out to women and men by turns, because that figure is of each gender alone.
+
+Of its 50 subjects 25 are women, 12 or 13 of them depressed, so that the diagnosis says nothing of the gender; the corpus has 28
+women, 15 of them depressed (Table 1). Recordings are of seconds where the corpus has minutes (Table 2); the interview is the
+longest task in both.
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ from trainables.corpora.twins import task_texts as texts
 from trainables.corpora.twins.effects import Shift
 from trainables.corpora.twins.recipe import SreRecipe
 from trainables.corpora.twins.turns import CHARACTER_SECONDS, Recording, Turn, scatter
-from trainables.corpora.twins.voices import Voice, balanced_draw, cast_voices
+from trainables.corpora.twins.voices import Voice, balanced_draw, by_turns, cast_voices
 
 TASKS = ("vocabulary reading", "essay reading", "interview", "picture description")
 STIMULI = ("positive", "neutral", "negative")
@@ -32,7 +37,7 @@ _HEALTHY_SCORE = (5.52, 1.97)  # mean and standard deviation, Table 1
 _MOST_SEVERE = 38
 _TYPICAL = 20.0  # score at which depression shifts a voice by exactly what is planted
 _MISSING = 4 / 200
-_ANSWER_SECONDS = {"interview": (1.6, 2.8), "picture description": (2.4, 4.2)}  # planned, of each answer
+_ANSWER_SECONDS = {"interview": (3.0, 5.0), "picture description": (4.5, 6.5)}  # planned, of each answer
 
 
 class Subject(NamedTuple):
@@ -56,12 +61,11 @@ def write_spoken_tasks(recipe: SreRecipe) -> list[Recording]:
     voices = cast_voices(count, "interviews", generator)  # borrowed: see voices.py
     numbers = generator.sample(range(100, 1000), count)  # a name tells nothing of the label
     depressed = balanced_draw(voices, range(count), recipe.subjects_per_class, generator)
-    levels = _levels(recipe.subjects_per_class)
-    generator.shuffle(levels)
+    levels = dict(zip(by_turns(voices, sorted(depressed), generator), _levels(len(depressed)), strict=True))
     script = []
     for place in range(count):
         name = f"s{numbers[place]}"
-        score = _draw_score(levels.pop() if place in depressed else "minimal", generator)
+        score = _draw_score(levels.get(place, "minimal"), generator)
         own = scatter(recipe.effects.speaker_scatter, random.Random(f"sre {recipe.seed} {name} own"))
         script += _visit(recipe, Subject(name, voices[place], score, own))
     return script

@@ -1,20 +1,25 @@
 """The materials of the spoken tasks, and what subjects say of them in own words, by the material's emotional valence.
 
-A module of its own, because a twin's identity includes its texts. Slots are those of :mod:`trainables.corpora.twins.sentences`.
+What is read lasts about six seconds or more, so that most recordings give two segments of four seconds or three, as those of every
+task of the corpus give many. A module of its own, because a twin's identity includes its texts. Slots are those of
+:mod:`trainables.corpora.twins.sentences`.
 """
 
 from __future__ import annotations
 
 VOCABULARY = {
-    "positive": "sunshine, holiday, laughter, friendship, victory, birthday",
-    "neutral": "table, corridor, paper, building, window, number",
-    "negative": "funeral, failure, loneliness, illness, quarrel, darkness",
+    "positive": "sunshine, holiday, laughter, friendship, victory, birthday, present, success, garden party, harvest, wedding",
+    "neutral": "table, corridor, paper, building, window, number, cupboard, distance, ceiling, timetable, railway, handle",
+    "negative": "funeral, failure, loneliness, illness, quarrel, darkness, accident, poverty, farewell, punishment, ruin",
 }
 
 ESSAY = {
-    "positive": "In spring the whole village danced by the river, and the children sang until the stars came out.",
-    "neutral": "The library stands between the station and the bridge, and it is open from eight until six.",
-    "negative": "The old man sat alone by the cold stove, and nobody had come to see him since the winter.",
+    "positive": "In spring the whole village danced by the river, and the children sang until the stars came out. "
+    "When the bread was baked, everybody sat down together and laughed.",
+    "neutral": "The library stands between the station and the bridge, and it is open from eight until six. "
+    "Whoever wants to borrow a book fills in a form at the counter.",
+    "negative": "The old man sat alone by the cold stove, and nobody had come to see him since the winter. "
+    "In the end he put out the lamp and waited for the night to pass.",
 }
 
 INTERVIEW = {

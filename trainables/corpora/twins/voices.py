@@ -108,7 +108,11 @@ def balanced_draw(voices: list[Voice], among: Sequence[int], count: int, generat
     Returns:
         The places of the drawn ones.
     """
+    return set(by_turns(voices, among, generator)[:count])
+
+
+def by_turns(voices: list[Voice], among: Sequence[int], generator: random.Random) -> list[int]:
+    """The places ``among`` the voices in a drawn order, in which a woman and a man follow each other as long as there are both."""
     shuffled = generator.sample(among, len(among))
     ranks = {gender: [place for place in shuffled if voices[place].gender == gender] for gender in ("female", "male")}
-    by_turns = sorted(shuffled, key=lambda place: ranks[voices[place].gender].index(place))
-    return set(by_turns[:count])
+    return sorted(shuffled, key=lambda place: ranks[voices[place].gender].index(place))
