@@ -15,11 +15,19 @@ from orchestrator.table import app
 from search_spaces.search import find_search
 from search_spaces.study import load_study, study_module, study_names
 from tests.tiny_corpora import write_tiny_corpora
+from trainables.cross_validation import CrossValidation
 from trainables.errors import UserError
+from trainables.representation_map import RepresentationMap
+from trainables.split_comparison import SplitComparison
+from trainables.tasks import TASKS
 
 TABLES = [name for name in study_names() if find_search(name) is None]
 CURVES = [name for name in TABLES if hasattr(study_module(name), "CURVE")]
 SLOW = {
+    "reclr_top_k",
+    "supcon_cross_corpus",
+    "supcon_corpora",
+    "supcon_temperature",
     "supcon_iemocap",
     "supcon_alpha",
     "supcon_margin",
@@ -30,9 +38,15 @@ SLOW = {
     "cpc_negatives",
     "cpc_steps",
     "cpc_unlabelled",
+    "cbam_tasks",
+    "cbam_attention",
+    "cbam_gender",
+    "cbam_severity",
+    "cbam_own_speech",
 }
-"""Half of supcon_cross_corpus; the rows of cpc_msp_podcast in five folds; more sweeps of one setting like supcon_temperature and
-cpc_weights; and tables on an encoder of their own, with epochs that the study sets and no scale can lower."""
+"""More sweeps of one setting of the stages of a study that stays: reclr_temperature, supcon_similarity or cpc_weights; the rows of
+cpc_msp_podcast and cbam_algorithms in folds, of four classes, or once more for each of many cells; and tables on an encoder of
+their own, with epochs that the study sets and no scale can lower."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +56,7 @@ def run(tmp_path_factory):
     corpora, results = write_tiny_corpora(folder / "corpora"), folder / "results"
 
     def conduct_study(name, curve):
-        seeds = 1 if name.startswith(("climate", "cpc", "supcon")) else 2  # their stages are many
+        seeds = 2 if (name, curve) == ("reclr_lambda", False) else 1
         options = Options(name, curve=curve, corpora=str(corpora), scale="smoke", seeds=seeds, results=results, local=True)
         console = Console(record=True, width=120)
         with pytest.MonkeyPatch.context() as patch:
@@ -53,9 +67,15 @@ def run(tmp_path_factory):
     return conduct_study
 
 
-def study_draws(name, row):
-    """Whether a row ends in a stage that leaves pictures."""
-    return load_study(name).chains[row](0).draws if row in load_study(name).chains else False
+def _drawn(name, row):
+    """The pictures of a row's last stage."""
+    last = load_study(name).chains[row](0)
+    if isinstance(last, RepresentationMap):
+        return {"map"}
+    fold = last.folds[0] if isinstance(last, CrossValidation) else last
+    if not isinstance(fold, SplitComparison) and getattr(fold.exposure().features, "unit", None) != "segment":
+        return set()
+    return {"confusion", "roc"} if len(TASKS[fold.task].classes) == 2 else {"confusion"}
 
 
 def _bars(spec):
@@ -73,9 +93,9 @@ def test_a_study_runs_from_its_command_to_its_table(run, name, curve):
     folder, printed = run(name, curve)
     spec = load_study(name, curve).table
     pictures = {"table.png"} | ({"curve.png"} if spec.curve else set()) | _bars(spec)
-    mapped = {f"{row.key}_map.png" for row in spec.rows if study_draws(name, row.key)}
-    assert {file.name for file in folder.glob("figures/*")} == mapped
-    folders = {"figures"} if mapped else set()
+    drawn = set() if curve else {f"{row.key}_{picture}.png" for row in spec.rows for picture in _drawn(name, row.key)}
+    assert {file.name for file in folder.glob("figures/*")} == drawn
+    folders = {"figures"} if drawn else set()
     assert {file.name for file in folder.iterdir()} == {"table.md", "table.tex", "table.csv", "table.html"} | pictures | folders
     lines = (folder / "table.csv").read_text().splitlines()
     assert len(lines) == 1 + len(spec.rows) * len(spec.columns)

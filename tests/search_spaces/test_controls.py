@@ -39,7 +39,8 @@ def found(name: str) -> Study:
 
 
 STUDIES = [*map(found, study_names()), CURVE]
-DEPRESSION = [each for each in STUDIES if each.title.startswith("Depression")]
+SEGMENTS = "cbam_"  # tables of pieces of sessions, which no shortcut of a whole session stands beside
+DEPRESSION = [each for each in STUDIES if each.title.startswith("Depression") and not each.name.startswith(SEGMENTS)]
 
 
 def division(stage: DividedStage) -> dict:
