@@ -19,7 +19,11 @@ settings.load_profile("untimed")
 
 @pytest.fixture(scope="session", autouse=True)
 def _collected_when_due() -> Iterator[None]:
-    """statsmodels collects garbage at every correction of p-values, which takes half a second in a process with all imports."""
+    """Looking for garbage takes half a second in a process with all imports: they are left out of it, it is looked for less often,
+    and not because statsmodels asks for it at every correction of p-values.
+    """
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gc, "collect", lambda *generation: 0)
         yield

@@ -35,18 +35,18 @@ def changed(before, after):
     return [one != other for one, other in zip(before, after, strict=True)]
 
 
-@pytest.mark.parametrize(
-    ("file", "expected"),
-    [
+def test_a_stages_code_moves_with_what_it_imports(edited):
+    before = edited()
+    for file, expected in (
         ("chance.py", [True, False, True]),
         ("session_classifier.py", [False, True, True]),
         ("models/lstm.py", [False, True, True]),  # imported inside a function, by a module that is imported inside a function
         ("protocols/draws.py", [True, True, True]),
         ("corpora/twins/voices.py", [False, False, True]),  # the recipe is in the corpus' digest
-    ],
-)
-def test_a_stages_code_moves_with_what_it_imports(edited, file, expected):
-    assert changed(edited(), edited(file)) == expected
+    ):
+        after = edited(file)
+        assert changed(before, after) == expected, file
+        before = after
 
 
 @pytest.fixture

@@ -143,10 +143,11 @@ def corpora(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def interrupted(corpora, tmp_path_factory):
+def interrupted(corpora, empty_store, tmp_path_factory):
     """A search that was killed, then stopped, then run to its end and its table: its results, what was told and stored at either
     break, and what the last run printed."""
     results, breaks = tmp_path_factory.mktemp("interrupted"), []
+    shutil.copy(empty_store, results / "mlflow.db")
     with ended(begin(corpora, results)) as killed:
         wait_for_a_trial(results, killed)
         killed.kill()

@@ -1,9 +1,13 @@
-"""A whole study through the command line on a local Ray cluster: once, the same bytes, whatever happens meanwhile."""
+"""A whole study through the command line on a local Ray cluster: each stage once, and the bytes that it has without Ray, whatever
+happens meanwhile. Starting a cluster costs a minute of computing, so that tests share what was run on one.
+"""
 
+import contextlib
 import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +20,7 @@ import pytest
 from tests.tiny_corpora import write_tiny_corpora
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
-STAGES, TRIALS = 28, 16  # of reclr_lambda with two seeds
+STAGES, TRIALS = 20, 8  # of reclr_lambda with one seed
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +30,19 @@ def corpora(tmp_path_factory):
 
 def start(corpora, results, *options):
     command = [sys.executable, "-m", "orchestrator.sweep", "reclr_lambda", "--corpora", str(corpora), "--scale", "smoke"]
-    command += ["--results", str(results), *options]
+    command += ["--seeds", "1", "--results", str(results), *options]
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+
+
+@contextlib.contextmanager
+def begun(corpora, results):
+    """A sweep that is killed at the end, also where the test fails meanwhile."""
+    sweep = start(corpora, results)
+    try:
+        yield sweep
+    finally:
+        sweep.kill()
 
 
 def finish(process, seconds=300):
@@ -37,11 +51,13 @@ def finish(process, seconds=300):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(corpora, tmp_path_factory):
+def undisturbed(corpora, empty_store, tmp_path_factory):
+    """The same sweep without Ray, in one go."""
     results = tmp_path_factory.mktemp("undisturbed")
-    code, output = finish(start(corpora, results))
+    shutil.copy(empty_store, results / "mlflow.db")
+    code, output = finish(start(corpora, results, "--local"))
     assert code == 0, output
-    return results, output
+    return results
 
 
 def table(results):
@@ -79,8 +95,52 @@ def wait_for(condition, seconds=120.0):
         time.sleep(0.1)
 
 
-def test_every_distinct_stage_runs_exactly_once_and_the_table_is_printed(undisturbed):
-    results, output = undisturbed
+def wait_for_stages(sweep, results, number):
+    """Until so many are finished."""
+    wait_for(lambda: sweep.poll() is not None or len(finished(results)) >= number)
+    assert sweep.poll() is None, sweep.stdout.read()
+
+
+@pytest.fixture(scope="module")
+def disturbed(corpora, tmp_path_factory):
+    """A sweep that was interrupted, then killed, both at random moments, then run to its end: its results, what the interrupted run
+    left, what was finished before the last, and what that printed."""
+    results, moments = tmp_path_factory.mktemp("disturbed"), random.Random(int(os.environ.get("KILL_SEED", "0")))
+
+    with begun(corpora, results) as sweep:
+        wait_for_stages(sweep, results, moments.randint(1, 6))
+        processes = tree(sweep.pid)
+        sweep.send_signal(signal.SIGINT)
+        interrupted = (*finish(sweep), {run.info.status for name in ("reclr_lambda", "stages") for run in runs(results, name)})
+    wait_for(lambda: not any(map(alive, processes)), 30)
+
+    with begun(corpora, results) as sweep:
+        wait_for_stages(sweep, results, moments.randint(8, 15))
+    sweep.wait()  # it was killed; and no waiting for Ray's orphans, as a user would not
+
+    done_before = finished(results)
+    code, output = finish(start(corpora, results))
+    assert code == 0, output
+    return results, interrupted, done_before, output
+
+
+def test_interrupted_it_ends_in_good_order_and_says_how_to_go_on(disturbed):
+    _, (code, output, states), _, _ = disturbed
+    assert code == 130, output
+    assert "the same command goes on from here" in output
+    assert "RUNNING" not in states
+
+
+def test_interrupted_then_killed_at_random_moments_the_same_command_ends_in_the_bytes_of_a_sweep_without_ray(
+    disturbed, undisturbed
+):
+    results, _, done_before, _ = disturbed
+    assert table(results) == table(undisturbed)
+    assert done_before.items() <= finished(results).items(), "what was finished was not computed again"
+
+
+def test_every_distinct_stage_runs_exactly_once_and_the_table_is_printed(disturbed):
+    results, _, _, output = disturbed
     assert f"sharing leaves {STAGES} distinct stages" in output
     assert len(finished(results)) == STAGES
     assert Counter(run.info.status for run in runs(results, "stages")) == {"FINISHED": STAGES}
@@ -88,47 +148,21 @@ def test_every_distinct_stage_runs_exactly_once_and_the_table_is_printed(undistu
     assert re.search(r"ReCLR \(λ = 0\.4\).*77\.90", output)
 
 
-def test_the_sweep_its_cells_and_its_trials_are_nested_and_finished(undisturbed):
-    found = runs(undisturbed[0], "reclr_lambda")
+def test_the_sweep_its_cells_and_its_trials_are_nested_and_finished(disturbed):
+    found = runs(disturbed[0], "reclr_lambda")
     assert Counter(run.data.tags["kind"] for run in found) == {"sweep": 1, "cell": 8, "trial": TRIALS}
     assert {run.info.status for run in found} == {"FINISHED"}
 
 
-def test_a_second_run_computes_nothing_and_answers_in_seconds(undisturbed, corpora):
-    results, _ = undisturbed
+def test_a_second_run_computes_nothing_and_answers_in_seconds(disturbed, corpora):
+    results = disturbed[0]
     before, bytes_before, clock = finished(results), table(results), time.monotonic()
     code, output = finish(start(corpora, results))
     assert (code, time.monotonic() - clock < 20) == (0, True), output  # 10 s on an idle machine; tests share theirs
     assert (finished(results), table(results)) == (before, bytes_before)
 
 
-def test_interrupted_then_killed_at_random_moments_the_same_command_ends_in_the_same_bytes(undisturbed, corpora, tmp_path):
-    moments = random.Random(int(os.environ.get("KILL_SEED", "0")))
-
-    sweep = start(corpora, tmp_path)
-    wait_for(lambda: len(finished(tmp_path)) >= moments.randint(1, 8))
-    processes = tree(sweep.pid)
-    sweep.send_signal(signal.SIGINT)
-    code, output = finish(sweep)
-    assert code == 130, output
-    assert "the same command goes on from here" in output
-    assert "RUNNING" not in {run.info.status for name in ("reclr_lambda", "stages") for run in runs(tmp_path, name)}
-    wait_for(lambda: not any(map(alive, processes)), 30)
-
-    sweep = start(corpora, tmp_path)
-    wait_for(lambda: len(finished(tmp_path)) >= moments.randint(12, 22))
-    sweep.kill()  # and no waiting for Ray's orphans, as a user would not
-    sweep.wait()
-
-    done_before = finished(tmp_path)
-    code, output = finish(start(corpora, tmp_path))
-    assert code == 0, output
-    assert table(tmp_path) == table(undisturbed[0])
-    assert done_before.items() <= finished(tmp_path).items(), "what was finished was not computed again"
-    assert Counter(run.info.status for run in runs(tmp_path, "stages")) == {"FINISHED": STAGES}
-    assert Counter(run.info.status for run in runs(tmp_path, "reclr_lambda")) == {"FINISHED": 1 + 8 + TRIALS}
-
-
+# One row twice on one cluster with a pretended GPU: with two workers that want none, then with one that reserves a share of it.
 ONE_ROW = """
 import dataclasses, sys
 from pathlib import Path
@@ -137,43 +171,50 @@ from orchestrator.execution.environment import set_environment
 from orchestrator.execution.resources import ResourceRequest
 from tests.planned import plan_for
 
-corpora, results, workers, gpus = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
-machine = {"CPU": 2.0, "GPU": 1.0 if gpus else 0.0}
-options = Options("reclr_lambda", corpora=corpora, scale="smoke", seeds=1, results=results, machine=machine)
-plan = plan_for(options)
-plan = dataclasses.replace(plan, trials=tuple(trial for trial in plan.trials if trial.record.row == "simclr"))
+corpora, machine = sys.argv[1], {"CPU": 2.0, "GPU": 1.0}
 set_environment(None)
 from orchestrator.execution.cluster import joined
 from orchestrator.execution.ray_sweep import RaySweep
-with joined(None, options.machine):
-    print(RaySweep(plan, ResourceRequest(workers, 1, gpus), f"sqlite:///{results}/mlflow.db", results / "artifacts").run())
+
+def run(results, request):
+    plan = plan_for(Options("reclr_lambda", corpora=corpora, scale="smoke", seeds=1, results=results, machine=machine))
+    plan = dataclasses.replace(plan, trials=tuple(trial for trial in plan.trials if trial.record.row == "simclr"))
+    print(RaySweep(plan, request, f"sqlite:///{results}/mlflow.db", results / "artifacts").run())
+
+with joined(None, machine):
+    run(Path(sys.argv[2]) / "two", ResourceRequest(2, 1, 0.0))
+    run(Path(sys.argv[2]) / "gpu", ResourceRequest(1, 1, 0.5))
 """
 
 
-def run_one_row(corpora, results, workers, gpus=0.0):
-    results.mkdir(exist_ok=True)
-    command = [sys.executable, "-c", ONE_ROW, str(corpora), str(results), str(workers), str(gpus)]
+@pytest.fixture(scope="module")
+def one_row(corpora, empty_store, tmp_path_factory):
+    results = tmp_path_factory.mktemp("row")
+    for name in ("two", "gpu"):
+        (results / name).mkdir()
+        shutil.copy(empty_store, results / name / "mlflow.db")
+    command = [sys.executable, "-c", ONE_ROW, str(corpora), str(results)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[2])
-    assert "FINISHED" in done.stdout, done.stdout + done.stderr
+    assert done.stdout.count("FINISHED") == 2, done.stdout + done.stderr
+    return results
 
 
-def test_two_workers_pretrain_what_one_worker_does(undisturbed, corpora, tmp_path):
+def test_two_workers_pretrain_what_one_worker_does(undisturbed, one_row):
     """Rounding apart: sums over two halves are not the sum over the whole to the last bit."""
     from numpy.testing import assert_allclose
     from safetensors.numpy import load_file
 
-    run_one_row(corpora, tmp_path, workers=2)
-    (two,) = (tmp_path / "store").glob("results/Contrastive*/*/encoder.safetensors")
-    one = undisturbed[0] / two.relative_to(tmp_path)  # the number of workers is not part of the identity
+    (two,) = (one_row / "two/store").glob("results/Contrastive*/*/encoder.safetensors")
+    one = undisturbed / two.relative_to(one_row / "two")  # the number of workers is not part of the identity
     assert json.loads((two.parent / "provenance.json").read_text())["workers"] == 2
     for name, weights in load_file(two).items():
         assert_allclose(weights, load_file(one)[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-def test_a_reserved_gpu_without_a_usable_device_is_an_error_and_never_a_silent_run_on_the_cpu(corpora, tmp_path):
+def test_a_reserved_gpu_without_a_usable_device_is_an_error_and_never_a_silent_run_on_the_cpu(one_row):
     """A pretended GPU shows both: accelerated stages reserve their share of it, the others hold none."""
-    run_one_row(corpora, tmp_path, workers=1, gpus=0.5)
-    failures = [json.loads(file.read_text())["error"] for file in (tmp_path / "store" / "failures").rglob("*.json")]
+    results = one_row / "gpu"
+    failures = [json.loads(file.read_text())["error"] for file in (results / "store" / "failures").rglob("*.json")]
     assert len(failures) == 1
     assert "reserved a GPU, but torch finds no CUDA device" in failures[0]
-    assert {marker.parent.name for marker in finished(tmp_path)} == {"LogMelFeatures"}
+    assert {marker.parent.name for marker in finished(results)} == {"LogMelFeatures"}

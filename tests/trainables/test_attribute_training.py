@@ -138,11 +138,11 @@ def test_with_a_development_set_the_epoch_with_the_best_mean_ccc_counts_and_its_
 
 
 @pytest.mark.parametrize("which", [regression(), regression(protocol=OWN_SPLITS, epochs=4)])
-@pytest.mark.parametrize("stop_after", [2, 9])
-def test_an_interrupted_and_resumed_run_gives_the_same_bytes(tmp_path, corpus, which, stop_after):
+def test_a_run_that_is_interrupted_twice_and_resumed_gives_the_same_bytes(tmp_path, corpus, which):
     run(which, corpus, tmp_path / "whole")
-    with pytest.raises(StopRequested):
-        run(which, corpus, tmp_path / "cut", stop_after=stop_after)
+    for stop_after in (2, 7):
+        with pytest.raises(StopRequested):
+            run(which, corpus, tmp_path / "cut", stop_after=stop_after)
     run(which, corpus, tmp_path / "cut")
     files = sorted(path.name for path in (tmp_path / "whole").iterdir())
     assert {"metrics.json", "predictions.parquet"} <= set(files)

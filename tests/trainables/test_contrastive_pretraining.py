@@ -228,13 +228,13 @@ def test_a_loss_that_is_not_finite_is_reported_with_what_to_do(tmp_path, upstrea
         run(stage("simclr", learning_rate=1e38), tmp_path / "result", upstream)
 
 
-@pytest.mark.parametrize("stop_after", [1, 2])
-def test_an_interrupted_and_resumed_run_gives_the_same_bytes(tmp_path, upstream, stop_after):
+def test_a_run_that_is_interrupted_twice_and_resumed_gives_the_same_bytes(tmp_path, upstream):
     which = stage(epochs=2, iterations_per_epoch=2)
     whole = run(which, tmp_path / "whole", upstream)
-    with pytest.raises(StopRequested):
-        run(which, tmp_path / "cut", upstream, stop_after=stop_after)
-    assert not (tmp_path / "cut/encoder.safetensors").exists()
+    for stop_after in (1, 1):
+        with pytest.raises(StopRequested):
+            run(which, tmp_path / "cut", upstream, stop_after=stop_after)
+        assert not (tmp_path / "cut/encoder.safetensors").exists()
     resumed = run(which, tmp_path / "cut", upstream)
     for name in ("encoder.safetensors", "metrics.json"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

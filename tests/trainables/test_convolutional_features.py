@@ -45,6 +45,12 @@ def corpora(folder):
     return open_spoken(folder)
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Of the results that several tests read."""
+    return tmp_path_factory.mktemp("store")
+
+
 @pytest.fixture
 def own(folder, tmp_path):
     """A copy, to be spoilt."""
@@ -66,9 +72,9 @@ def trust(monkeypatch):
 
 
 @pytest.mark.parametrize("stage", [STAGE, INTERVIEWS], ids=["hubert", "wavlm"])
-def test_each_utterances_frames_are_what_transformers_convolution_makes_of_it_alone(corpora, tmp_path, stage):
-    directory = finished(corpora, stage, tmp_path / "store")
-    weights, corpus = finished(corpora, stage.encoder, tmp_path / "store") / FOLDER, corpora[stage.utterances.corpus]
+def test_each_utterances_frames_are_what_transformers_convolution_makes_of_it_alone(corpora, store, stage):
+    directory = finished(corpora, stage, store)
+    weights, corpus = finished(corpora, stage.encoder, store) / FOLDER, corpora[stage.utterances.corpus]
     model, extractor = AutoModel.from_pretrained(weights).eval(), Wav2Vec2FeatureExtractor.from_pretrained(weights)
     frames, segments = FrameTable(directory), pd.read_parquet(directory / "segments.parquet")
     assert len(frames) == len(segments) == 8
@@ -83,8 +89,8 @@ def test_each_utterances_frames_are_what_transformers_convolution_makes_of_it_al
 
 
 @pytest.mark.parametrize("seconds", [0.05, 1.0])
-def test_the_bytes_are_the_same_in_however_many_parts(corpora, tmp_path, monkeypatch, seconds):
-    whole = finished(corpora, STAGE, tmp_path / "whole")
+def test_the_bytes_are_the_same_in_however_many_parts(corpora, store, tmp_path, monkeypatch, seconds):
+    whole = finished(corpora, STAGE, store)
     calls, run_part = [], ConvolutionalFeatures.run_part
     monkeypatch.setattr(convolutional_features, "_PART_SECONDS", seconds)
     monkeypatch.setattr(ConvolutionalFeatures, "run_part", lambda *arguments: (calls.append(1), run_part(*arguments)))
@@ -94,22 +100,22 @@ def test_the_bytes_are_the_same_in_however_many_parts(corpora, tmp_path, monkeyp
         assert (divided / name).read_bytes() == (whole / name).read_bytes(), name
 
 
-def test_on_an_accelerator_all_is_convolved_in_this_process_to_the_same_result(corpora, tmp_path, monkeypatch):
+def test_on_an_accelerator_all_is_convolved_in_this_process_to_the_same_result(corpora, store, tmp_path, monkeypatch):
     """The accelerator is this machine's CPU, under another name: the encoder stays where it is."""
-    results = {above: finished(corpora, above, tmp_path / "store") for above in (HUBERT, UTTERANCES)}
+    results = {above: finished(corpora, above, store) for above in (HUBERT, UTTERANCES)}
     context = FakeContext(tmp_path / "out", results)  # which hands out no parts
     context.corpus, context.device = corpora.__getitem__, torch.device("cuda")
     monkeypatch.setattr(SpeechEncoder, "to", lambda encoder, device: encoder)
     STAGE.run(context)
-    expected = finished(corpora, STAGE, tmp_path / "store")
+    expected = finished(corpora, STAGE, store)
     for name in RESULT:
         assert (tmp_path / "out" / name).read_bytes() == (expected / name).read_bytes(), name
 
 
-def test_the_table_is_that_of_the_utterances_and_says_where_their_frames_lie(corpora, tmp_path):
-    directory = finished(corpora, STAGE, tmp_path / "store")
+def test_the_table_is_that_of_the_utterances_and_says_where_their_frames_lie(corpora, store):
+    directory = finished(corpora, STAGE, store)
     segments = pd.read_parquet(directory / "segments.parquet")
-    utterances = pd.read_parquet(finished(corpora, UTTERANCES, tmp_path / "store") / "segments.parquet")
+    utterances = pd.read_parquet(finished(corpora, UTTERANCES, store) / "segments.parquet")
     pd.testing.assert_frame_equal(segments.drop(columns=["first_frame", "frames"]), utterances)
     lasting = (utterances["seconds"] * 16000).round().astype(int)
     assert segments["frames"].tolist() == [max(1, 1 + (samples - 400) // 320) for samples in lasting]

@@ -41,8 +41,8 @@ SCORED = {"utterances": OWN.utterances, "task": OWN.task, "protocol": OWN.protoc
 SMALL = {"batch_size": 8, "precision": "float32"}
 TUNED = SupervisedContrastive(encoder=ENCODER, sources=(OWN, OTHER), batch_size=16, epochs=2, learning_rate=3e-3)
 STAGES = {
-    "two stages": PooledClassifier(tuned=TUNED, epochs=20, learning_rate=0.01, decay_from=15, **SCORED, **SMALL),
-    "directly": DirectFineTuning(encoder=ENCODER, epochs=8, learning_rate=0.01, **SCORED, **SMALL),
+    "two stages": PooledClassifier(tuned=TUNED, epochs=10, learning_rate=0.01, decay_from=8, **SCORED, **SMALL),
+    "directly": DirectFineTuning(encoder=ENCODER, epochs=4, learning_rate=0.01, **SCORED, **SMALL),
 }
 
 

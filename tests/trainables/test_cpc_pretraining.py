@@ -189,12 +189,12 @@ def test_the_seed_controls_the_run_and_nothing_else_does(tmp_path, upstream):
     assert curve(one) == curve(again) != curve(other)
 
 
-@pytest.mark.parametrize("stop_after", [1, 7])
-def test_an_interrupted_and_resumed_run_gives_the_same_bytes(tmp_path, upstream, stop_after):
+def test_a_run_that_is_interrupted_twice_and_resumed_gives_the_same_bytes(tmp_path, upstream):
     whole = run(stage(), tmp_path / "whole", upstream)
-    with pytest.raises(StopRequested):
-        run(stage(), tmp_path / "cut", upstream, stop_after=stop_after)
-    assert not (tmp_path / "cut/cpc.safetensors").exists()
+    for stop_after in (1, 6):
+        with pytest.raises(StopRequested):
+            run(stage(), tmp_path / "cut", upstream, stop_after=stop_after)
+        assert not (tmp_path / "cut/cpc.safetensors").exists()
     resumed = run(stage(), tmp_path / "cut", upstream)
     assert same(tmp_path / "cut", tmp_path / "whole")
     assert resumed.reports[-1] == whole.reports[-1]

@@ -156,11 +156,11 @@ def test_without_a_validation_set_nothing_is_chosen(tmp_path, home):
     [stage(epochs=3), stage(None, epochs=3, task="sentiment", protocol=OWN_SPLITS), stage(cls=EmotionReference, epochs=3)],
     ids=["random split", "corpus split", "reference"],
 )
-@pytest.mark.parametrize("stop_after", [2, 5])
-def test_an_interrupted_and_resumed_run_gives_the_same_bytes(tmp_path, home, which, stop_after):
+def test_a_run_that_is_interrupted_twice_and_resumed_gives_the_same_bytes(tmp_path, home, which):
     run(which, home, tmp_path / "whole")
-    with pytest.raises(StopRequested):
-        run(which, home, tmp_path / "cut", stop_after=stop_after)
+    for stop_after in (2, 3):
+        with pytest.raises(StopRequested):
+            run(which, home, tmp_path / "cut", stop_after=stop_after)
     run(which, home, tmp_path / "cut")
     files = sorted(path.name for path in (tmp_path / "whole").iterdir())
     assert {"predictions.parquet", "metrics.json"} <= set(files)

@@ -166,7 +166,7 @@ def test_both_losses_hear_training_utterances_alone(tmp_path, inner):
 
 
 def test_it_learns_ratings_of_unseen_speakers_and_to_predict_frames(tmp_path, corpus):
-    which = joint(epochs=20, learning_rate=0.01, size=16)
+    which = joint(epochs=12, learning_rate=0.01, size=16)
     context = run(which, corpus, tmp_path / "result")
     metrics = json.loads((tmp_path / "result/metrics.json").read_text())
     assert min(metrics["ccc_valence"], metrics["ccc_activation"]) > 0.5
@@ -176,11 +176,11 @@ def test_it_learns_ratings_of_unseen_speakers_and_to_predict_frames(tmp_path, co
 
 
 @pytest.mark.parametrize("which", [joint(epochs=2), joint(protocol=OWN_SPLITS, epochs=3, initial=PRETRAINED)])
-@pytest.mark.parametrize("stop_after", [2, 7])
-def test_an_interrupted_and_resumed_run_gives_the_same_bytes(tmp_path, corpus, which, stop_after):
+def test_a_run_that_is_interrupted_twice_and_resumed_gives_the_same_bytes(tmp_path, corpus, which):
     run(which, corpus, tmp_path / "whole")
-    with pytest.raises(StopRequested):
-        run(which, corpus, tmp_path / "cut", stop_after=stop_after)
+    for stop_after in (2, 5):
+        with pytest.raises(StopRequested):
+            run(which, corpus, tmp_path / "cut", stop_after=stop_after)
     run(which, corpus, tmp_path / "cut")
     files = sorted(path.name for path in (tmp_path / "whole").iterdir())
     assert {"metrics.json", "predictions.parquet"} <= set(files)

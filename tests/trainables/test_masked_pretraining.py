@@ -156,13 +156,13 @@ def test_the_seed_controls_the_run_and_nothing_else_does(tmp_path, upstream):
     assert curve(one) == curve(again) != curve(other)
 
 
-@pytest.mark.parametrize("stop_after", [1, 4])
-def test_an_interrupted_and_resumed_run_gives_the_same_bytes(tmp_path, stop_after):
+def test_a_run_that_is_interrupted_twice_and_resumed_gives_the_same_bytes(tmp_path):
     write_upstream(tmp_path / "upstream", hidden_dropout=0.1)
     whole = run(stage(), tmp_path / "whole")
-    with pytest.raises(StopRequested):
-        run(stage(), tmp_path / "cut", stop_after=stop_after)
-    assert not (tmp_path / "cut/model.safetensors").exists()
+    for stop_after in (1, 3):
+        with pytest.raises(StopRequested):
+            run(stage(), tmp_path / "cut", stop_after=stop_after)
+        assert not (tmp_path / "cut/model.safetensors").exists()
     resumed = run(stage(), tmp_path / "cut")
     for name in FILES:
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -262,7 +262,7 @@ def test_p_of_a_difference_that_is_chance_is_about_uniform(healthy, depressed, s
     draw, score, p_values = np.random.default_rng(seeds), SCORES["difference"], []
     truth = np.array([0] * healthy + [1] * depressed)
     names = [f"s{number}" for number in range(len(truth))]
-    for _ in range(200):
+    for _ in range(100):
         weights = dict(zip(names, draw.standard_exponential((len(names), 200)), strict=True))
         own, sums = draw.beta(1, 4, len(truth)), {}
         for seed in range(seeds):
@@ -271,7 +271,7 @@ def test_p_of_a_difference_that_is_chance_is_about_uniform(healthy, depressed, s
             sums[seed] = speaker_sums(frame, score.statistic)
         p_values.append(two_level(resample(sums, score, weights)).p_value())
     assert scipy.stats.kstest(p_values, "uniform").pvalue > 0.01
-    assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=0.046)  # three standard errors
+    assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=0.066)  # three standard errors
 
 
 @pytest.mark.parametrize(

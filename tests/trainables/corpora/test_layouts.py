@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.trainables.corpora.small_twins import small_twin
 from trainables.corpora.corpus import CorpusSource
 from trainables.corpora.roles import ROLES
 from trainables.corpora.twins.layouts import LAYOUTS, write_layout
@@ -17,14 +18,12 @@ from trainables.corpora.twins.reader import twin_source
 from trainables.corpora.twins.recipe import IemocapRecipe
 from trainables.errors import UserError
 
-RECIPE = IemocapRecipe(sessions=2, dialogues=2, turns=(10, 12))
+RECIPE = IemocapRecipe(sessions=2, dialogues=2, turns=(3, 4))
 
 
 @pytest.fixture(scope="module")
-def dialogues(tmp_path_factory: pytest.TempPathFactory) -> CorpusSource:
-    source = twin_source("iemocap", tmp_path_factory.mktemp("home"), RECIPE)
-    source.prepare()
-    return source
+def dialogues() -> CorpusSource:
+    return small_twin("iemocap")
 
 
 def test_every_role_has_a_layout() -> None:

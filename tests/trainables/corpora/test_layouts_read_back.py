@@ -20,22 +20,12 @@ import pytest
 import soundfile
 from torchaudio.datasets import IEMOCAP, LIBRISPEECH
 
+from tests.trainables.corpora.small_twins import small_twin
 from trainables.corpora.audio import read_audio
 from trainables.corpora.corpus import CorpusSource
 from trainables.corpora.reading import Report
 from trainables.corpora.registry import open_corpora
 from trainables.corpora.twins.layouts import write_layout
-from trainables.corpora.twins.reader import twin_source
-from trainables.corpora.twins.recipe import (
-    CasiaRecipe,
-    DaicWozRecipe,
-    IemocapRecipe,
-    LibriSpeechRecipe,
-    MddRecipe,
-    MoseiRecipe,
-    MspPodcastRecipe,
-    SreRecipe,
-)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,10 +34,9 @@ ROUNDING = 0.001  # s; DAIC-WOZ's transcripts have milliseconds
 
 
 class Case(NamedTuple):
-    """A role's small twin, and what its layout keeps.
+    """What a role's layout keeps of its small twin.
 
     Attributes:
-        recipe: Of the twin.
         labels: Columns that are read back as they were.
         text: What becomes of a transcript.
         cut: Whether every segment gets a file of its own, which then begins with it.
@@ -55,7 +44,6 @@ class Case(NamedTuple):
         names: Labels that are names, which may become other ones, but of the same segments.
     """
 
-    recipe: Any
     labels: tuple[str, ...]
     text: Callable[[str], str] = str
     cut: bool = False
@@ -73,16 +61,14 @@ def _unwritten(text: str) -> str:
 
 _RATED = ("emotion", "valence", "activation", "dominance")
 CASES = {
-    "iemocap": Case(
-        IemocapRecipe(sessions=2, dialogues=4, turns=(5, 6)), (*_RATED, "gender"), cut=True, by=("session", "recording")
-    ),
-    "mosei": Case(MoseiRecipe(speakers=6, utterances=(3, 4), split_shares=(0.5, 0.17)), ("sentiment",)),
-    "daic_woz": Case(DaicWozRecipe(participants=8, subject_seconds=(2.0, 4.0), short_seconds=1.0), ("depressed", "phq8", "gender")),
-    "msp_podcast": Case(MspPodcastRecipe(speakers=10, utterances=(2, 3), unknown_share=0.2), (*_RATED, "gender"), cut=True),
-    "librispeech": Case(LibriSpeechRecipe(speakers=4, utterances=(2, 3)), ("gender",), _in_capitals, cut=True),
-    "casia": Case(CasiaRecipe(texts=1), ("emotion", "gender"), _unwritten, cut=True, by=("recording",), names=("prompt",)),
-    "sre": Case(SreRecipe(subjects_per_class=2), ("depressed", "bdi_ii", "task", "stimulus", "gender"), names=("prompt",)),
-    "mdd": Case(MddRecipe(sessions_per_class=2, subject_seconds=(3.0, 6.0), short_seconds=2.0), ("depressed", "gender")),
+    "iemocap": Case((*_RATED, "gender"), cut=True, by=("session", "recording")),
+    "mosei": Case(("sentiment",)),
+    "daic_woz": Case(("depressed", "phq8", "gender")),
+    "msp_podcast": Case((*_RATED, "gender"), cut=True),
+    "librispeech": Case(("gender",), _in_capitals, cut=True),
+    "casia": Case(("emotion", "gender"), _unwritten, cut=True, by=("recording",), names=("prompt",)),
+    "sre": Case(("depressed", "bdi_ii", "task", "stimulus", "gender"), names=("prompt",)),
+    "mdd": Case(("depressed", "gender")),
 }
 
 
@@ -109,7 +95,7 @@ def written(request: pytest.FixtureRequest, tree: Callable[[str], Written]) -> W
 
 
 def write_and_open(role: str, home: Path) -> Written:
-    twin = twin_source(role, home, CASES[role].recipe)
+    twin = small_twin(role)
     write_layout(role, twin, home / "tree")
     spec = home / "corpora.toml"
     spec.write_text(f'{role} = {{ root = "tree" }}\n')

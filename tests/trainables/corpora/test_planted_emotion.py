@@ -108,7 +108,9 @@ def rankings(role: str, modality: Modality, effects: ClinicalEffects) -> list[Ra
         trained = [person for person in people if person.split == "train"]
         others = [person for person in people if person.split != "train"]
         truth = [person.depressed for person in others]
-        negativity = [emotion_model(role, modality).decision_function(modality.turns(person.turns)).mean() for person in others]
+        told = emotion_model(role, modality).decision_function(modality.turns([turn for person in others for turn in person.turns]))
+        ends = np.cumsum([len(person.turns) for person in others])[:-1]
+        negativity = [of_person.mean() for of_person in np.split(told, ends)]
         direct = modality.model().fit([modality.session(person.turns) for person in trained], [p.depressed for p in trained])
         scores = direct.decision_function([modality.session(person.turns) for person in others])
         found.append(Ranking(roc_auc_score(truth, negativity), roc_auc_score(truth, scores)))

@@ -19,7 +19,7 @@ CELLS = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=5) | st
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.lists(CELLS, min_size=2, max_size=2), min_size=1, max_size=5))
 def test_what_a_spreadsheet_writes_is_read_as_pythons_csv_reads_it(tmp_path: Path, rows: list[list[str]]) -> None:
     buffer = io.StringIO(newline="")

@@ -5,31 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
+from tests.trainables.corpora.small_twins import small_twin
+from trainables.corpora.audio import read_audio
 from trainables.corpora.corpus import CorpusSource
+from trainables.corpora.emotions import EMOTIONS
 from trainables.corpora.registry import open_corpora
 from trainables.corpora.roles import ROLES
-from trainables.corpora.twins.reader import twin_source
-from trainables.corpora.twins.recipe import (
-    RECIPES,
-    AnyRecipe,
-    CasiaRecipe,
-    DaicWozRecipe,
-    LibriSpeechRecipe,
-    MspPodcastRecipe,
-    SreRecipe,
-)
+from trainables.corpora.twins.recipe import RECIPES
 
-SMALL: dict[str, AnyRecipe] = {
-    "daic_woz": DaicWozRecipe(participants=8, subject_seconds=(2.0, 3.0), short_seconds=1.0),
-    "sre": SreRecipe(subjects_per_class=2),
-    "msp_podcast": MspPodcastRecipe(speakers=8, utterances=(3, 4)),
-    "casia": CasiaRecipe(texts=1),
-    "librispeech": LibriSpeechRecipe(speakers=3, utterances=(2, 3)),
-}
 COLUMNS = {
+    "mdd": {"depressed", "gender"},
+    "mosei": {"sentiment", "text"},
+    "iemocap": {"emotion", "valence", "activation", "dominance", "gender"},
     "daic_woz": {"depressed", "phq8", "gender"},
     "sre": {"depressed", "bdi_ii", "task", "stimulus", "prompt", "gender"},
     "msp_podcast": {"emotion", "valence", "activation", "dominance", "gender"},
@@ -37,6 +28,9 @@ COLUMNS = {
     "librispeech": {"gender"},
 }
 SPLITS = {
+    "mdd": {""},
+    "mosei": {"train", "dev", "test"},
+    "iemocap": {""},
     "daic_woz": {"train", "dev", "test"},
     "sre": {""},
     "msp_podcast": {"train", "dev", "test", "test2"},
@@ -52,14 +46,18 @@ def test_the_demo_gives_every_role_its_twin(tmp_path: Path) -> None:
     assert all(RECIPES[role].kind == role for role in ROLES)
 
 
-@pytest.mark.parametrize("role", SMALL)
-def test_a_roles_twin_has_its_labels_and_splits_and_sounds_within_its_recordings(role: str, tmp_path: Path) -> None:
-    source = twin_source(role, tmp_path, SMALL[role])
+@pytest.mark.parametrize("role", COLUMNS)
+def test_a_roles_twin_has_its_labels_and_splits_and_is_16_khz_mono_speech_within_its_recordings(role: str) -> None:
+    source = small_twin(role)
     table = source.manifest()
     assert COLUMNS[role] <= set(table.columns)
     assert set(table["split"]) == SPLITS[role]
     assert (table["text"] != "").all()
-    seconds = {name: soundfile.info(source.audio_path(name)).duration for name in set(table["recording"])}
-    assert (table["end"] <= table["recording"].map(seconds)).all()
+    assert set(table.get("emotion", [])) <= set(EMOTIONS)
+    found = {name: soundfile.info(source.audio_path(name)) for name in set(table["recording"])}
+    assert {(info.samplerate, info.channels, info.subtype) for info in found.values()} == {(16000, 1, "PCM_16")}
+    assert (table["end"] <= table["recording"].map({name: info.duration for name, info in found.items()})).all()
     assert (table["end"] - table["start"]).between(0.1, 15).all()
+    for row in table.itertuples():
+        assert np.sqrt(np.mean(read_audio(source.audio_path(row.recording), row.start, row.end) ** 2)) > 0.005
     source.verify()

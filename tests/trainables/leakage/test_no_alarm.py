@@ -1,4 +1,4 @@
-"""No alarm where nothing leaks: the twins under their studies' protocols, and hundreds of manifests made up by hypothesis."""
+"""No alarm where nothing leaks: the twins under their studies' protocols, and manifests made up by hypothesis."""
 
 import numpy as np
 import pandas as pd
@@ -89,13 +89,13 @@ def clean_utterances(draw):
     return in_order(table)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(clean_interviews(), st.sampled_from([SPEAKERS_70_30, HELD_OUT_30, SPEAKERS_5_FOLD]), st.integers(0, 9))
 def test_no_clean_interviews_alarm(table, protocol, seed):
     assert kinds(findings(table, "depression", protocol, seed=seed)) == set()
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(clean_utterances(), st.sampled_from([SPEAKERS_70_30, OWN_SPLITS, SPEAKERS_5_FOLD]), st.integers(0, 9))
 def test_no_clean_utterances_alarm(table, protocol, seed):
     assert findings(table, "emotion4", protocol, seed=seed) == []
@@ -105,7 +105,7 @@ def test_no_clean_utterances_alarm(table, protocol, seed):
 def test_prompts_that_were_given_by_chance_alarm_in_no_corpus_however_rare_the_diagnosis_is(speakers, prompts):
     """Each prompt to 8 speakers, 30 % of whom are depressed, whatever their diagnosis; many have healthy speakers alone."""
     alone = 0
-    for number in range(100):
+    for number in range(40):
         rng = np.random.default_rng(number)
         ill = rng.permutation(speakers) < 0.3 * speakers
         given = np.concatenate([rng.choice(speakers, 8, replace=False) for _ in range(prompts)])
@@ -115,7 +115,7 @@ def test_prompts_that_were_given_by_chance_alarm_in_no_corpus_however_rare_the_d
         rest = pd.DataFrame({"speaker": np.arange(speakers), "prompt": "", "depressed": 1.0 * ill})
         alone += (table.groupby("prompt")["depressed"].nunique() == 1).any()
         assert find_interview_leaks(as_manifest(pd.concat([table, rest]))) == []
-    assert alone > 30, "six speakers of one diagnosis would be an alarm"
+    assert alone > 12, "six speakers of one diagnosis would be an alarm"
 
 
 def as_manifest(answers):

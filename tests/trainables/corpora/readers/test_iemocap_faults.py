@@ -106,7 +106,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     return root, (root / EVALUATION).read_bytes()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(place=st.integers(0, 1000), junk=st.binary(max_size=40), cut=st.booleans())
 def test_whatever_happens_to_the_labels_no_turn_is_lost_without_a_word(
     tree: tuple[Path, bytes], place: int, junk: bytes, cut: bool

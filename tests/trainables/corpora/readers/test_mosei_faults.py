@@ -121,7 +121,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     return root, (root / mosei.LABELS_CSD).read_bytes()
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(share=st.floats(0, 1, exclude_max=True))
 def test_labels_that_were_cut_short_are_a_fault(tree: tuple[Path, bytes], share: float) -> None:
     root, sound = tree
