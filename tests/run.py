@@ -1,4 +1,4 @@
-"""The whole suite as three processes side by side: tests on a Ray cluster, which mostly wait, those of stages, and all others.
+"""The whole suite as four processes side by side: tests on a Ray cluster, which mostly wait, of corpora, of stages, and all others.
 
     python tests/run.py [pytest's options]
 
@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 LIMIT = 60 * 60  # seconds
+_OF_CORPORA = ("tests/trainables/corpora", "tests/trainables/leakage")
 SHARES = {
-    "of stages and corpora": ["-m", "not ray and not slow", "tests/trainables"],
+    "of stages": ["-m", "not ray and not slow", "tests/trainables", *(f"--ignore={folder}" for folder in _OF_CORPORA)],
+    "of corpora": ["-m", "not ray and not slow", *_OF_CORPORA],
     "of sweeps and tables": ["-m", "not ray and not slow", "tests", "--ignore=tests/trainables"],
     "on a Ray cluster": ["-m", "ray and not slow", "tests"],
 }
@@ -47,7 +49,7 @@ def _running(arguments: list[str]) -> Iterator[tuple[subprocess.Popen, BinaryIO]
     with tempfile.TemporaryFile() as output:
         command = [sys.executable, "-m", "pytest", *arguments]
         streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
-        environment = {"OMP_NUM_THREADS": "1", **os.environ}  # three processes with a thread per core would wait for each other
+        environment = {"OMP_NUM_THREADS": "1", **os.environ}  # four processes with a thread per core would wait for each other
         root = Path(__file__).parent.parent
         share = subprocess.Popen(command, cwd=root, env=environment, start_new_session=True, **streams)
         try:
