@@ -15,7 +15,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.execution.environment import WORKER_ENVIRONMENT
-from orchestrator.execution.ray_actors import NAMESPACE
+from orchestrator.execution.namespace import NAMESPACE
 from trainables.errors import UserError
 
 

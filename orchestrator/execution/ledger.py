@@ -7,7 +7,7 @@ from the checkpoint). What is *finished* is not the ledger's business: the store
 Admission is strictly first come, first served by stage: a stage of many workers waits for its turn at the head of the queue, and
 what it will need is kept free for it, so it can neither deadlock nor starve.
 
-This module is pure; :mod:`orchestrator.execution.ray_actors` puts it into a named actor.
+This module is pure; :mod:`orchestrator.execution.ledger_actor` puts it into a named actor.
 """
 
 from __future__ import annotations

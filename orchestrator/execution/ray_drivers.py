@@ -20,10 +20,11 @@ from orchestrator.artifacts import ArtifactStore
 from orchestrator.delivery import deliver_stage, stage_record
 from orchestrator.execution.job import StageFailed, StageJob
 from orchestrator.execution.ledger import LEASE_SECONDS
-from orchestrator.execution.ray_actors import find_ledger, find_tracker
+from orchestrator.execution.ledger_actor import find_ledger
 from orchestrator.execution.ray_stage import run_stage
 from orchestrator.execution.resources import Need, ResourceRequest
 from orchestrator.execution.setting import Setting
+from orchestrator.execution.tracker_actor import find_tracker
 from orchestrator.execution.walk import ready_stages
 from trainables.stage import Stage, StopRequested
 

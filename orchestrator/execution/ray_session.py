@@ -11,7 +11,8 @@ from pathlib import Path
 
 import ray
 
-from orchestrator.execution.ray_actors import make_ledger, make_tracker
+from orchestrator.execution.ledger_actor import make_ledger
+from orchestrator.execution.tracker_actor import make_tracker
 
 _STOP_SECONDS = 30.0  # for running stages to save their checkpoints
 _ALIVE_SECONDS = 10.0

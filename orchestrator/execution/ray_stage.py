@@ -13,7 +13,7 @@ import ray
 
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.execution.job import StageFailed, StageJob
-from orchestrator.execution.ray_actors import find_ledger
+from orchestrator.execution.ledger_actor import find_ledger
 from orchestrator.execution.resources import Need
 from trainables.errors import UserError
 from trainables.stage import StopRequested
@@ -99,8 +99,8 @@ def _train_loop(config: dict[str, Any]) -> None:
     import ray.train
 
     from orchestrator.execution.job import run_job
-    from orchestrator.execution.ray_actors import RayReporter
     from orchestrator.execution.ray_parts import RayParts
+    from orchestrator.execution.ray_reporter import RayReporter
 
     job = StageJob.model_validate(config["job"])
     context = ray.train.get_context()

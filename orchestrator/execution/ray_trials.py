@@ -15,10 +15,10 @@ from ray import tune
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.delivery import deliver_trial
 from orchestrator.execution.job import StageFailed
-from orchestrator.execution.ray_actors import find_tracker
 from orchestrator.execution.ray_drivers import DRIVER_FAILURES, DRIVER_RESOURCES, ChainRunner, WhenStopped
 from orchestrator.execution.resources import ResourceRequest
 from orchestrator.execution.setting import Setting
+from orchestrator.execution.tracker_actor import find_tracker
 from orchestrator.records import TrialRecord
 from trainables.stage import StopRequested, from_config
 

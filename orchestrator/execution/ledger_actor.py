@@ -1,8 +1,6 @@
-"""The two named actors of a sweep: the ledger (single flight, admission) and the tracker (the only one that talks to MLflow).
+"""The ledger as a named actor, for single flight and admission.
 
-They live in a fixed namespace. The ledger's name is derived from the store, so that all sweeps on one cluster and one store share
-it; each sweep process has a tracker of its own, on its own node. Both are made by that process before Tune starts: an actor made
-inside a trial would die with the trial.
+Its name is derived from the store, so that all sweeps on one cluster and one store share it.
 """
 
 from __future__ import annotations
@@ -10,18 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.execution.ledger import Ledger
+from orchestrator.execution.namespace import APART, NAMESPACE
 from orchestrator.execution.resources import Need
-from orchestrator.tracking import Tracker
 
-NAMESPACE = "speech-orchestrator"
 _PATIENCE_SECONDS = 1.0  # an unanswered request returns, so that the asker looks at the store again
 _ABANDONED_SECONDS = 60.0  # a sweep that has given no sign of life for so long is dead
 
@@ -93,52 +87,10 @@ class LedgerActor:
             self._changed.notify_all()
 
 
-class TrackerActor:
-    """A :class:`~orchestrator.tracking.Tracker` in a process of its own."""
-
-    def __init__(self, uri: str, artifacts: Path | None) -> None:
-        self._tracker = Tracker(uri, artifacts)
-
-    def call(self, method: str, *arguments: Any) -> Any:
-        """Call one of the tracker's methods."""
-        return getattr(self._tracker, method)(*arguments)
-
-
-class RayReporter:
-    """Implements :class:`orchestrator.execution.job.Reporter` in a Ray worker. Never waits, and never fails a stage."""
-
-    def __init__(self, store: str, sweep: str) -> None:
-        self._ledger, self._tracker = find_ledger(store), find_tracker(sweep)
-        self._answer: ray.ObjectRef | None = None
-
-    def points(self, fingerprint: str, points: Sequence[tuple[str, float, int, int]]) -> None:
-        """Hand the points to the tracker."""
-        self._tracker.call.remote("log_stage", fingerprint, list(points))
-
-    def progress(self, fingerprint: str, fraction: float) -> bool:
-        """Tell the ledger; answers with what it said the time before, so that the training never waits for it."""
-        stop = False
-        if self._answer is not None:
-            ready, _ = ray.wait([self._answer], timeout=0)
-            if not ready:
-                return False
-            with contextlib.suppress(ray.exceptions.RayError):  # the ledger is being restarted
-                stop = ray.get(self._answer)
-        self._answer = self._ledger.progress.remote(fingerprint, fraction)
-        return stop
-
-
 def make_ledger(store: str) -> ray.actor.ActorHandle:
     """Start the ledger of this store, or find the one that another sweep has started. It comes back if its node dies."""
     options = {"max_concurrency": 10_000, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": "DEFAULT"}
-    return ray.remote(LedgerActor).options(name=_ledger_name(store), get_if_exists=True, **_APART, **options).remote()
-
-
-def make_tracker(sweep: str, tracking_uri: str, artifacts: Path | None) -> ray.actor.ActorHandle:
-    """Start the tracker of this sweep, on this node: a sqlite store is a file here."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    options = {"name": _tracker_name(sweep), "scheduling_strategy": here, **_APART}
-    return ray.remote(TrackerActor).options(**options).remote(tracking_uri, artifacts)
+    return ray.remote(LedgerActor).options(name=_ledger_name(store), get_if_exists=True, **APART, **options).remote()
 
 
 def find_ledger(store: str) -> ray.actor.ActorHandle:
@@ -146,20 +98,8 @@ def find_ledger(store: str) -> ray.actor.ActorHandle:
     return ray.get_actor(_ledger_name(store), namespace=NAMESPACE)
 
 
-def find_tracker(sweep: str) -> ray.actor.ActorHandle:
-    """The tracker of this sweep, from any process of the cluster."""
-    return ray.get_actor(_tracker_name(sweep), namespace=NAMESPACE)
-
-
-_APART = {"namespace": NAMESPACE, "lifetime": "detached", "num_cpus": 0}
-
-
 def _ledger_name(store: str) -> str:
     return f"ledger-{hashlib.sha256(store.encode()).hexdigest()[:12]}"
-
-
-def _tracker_name(sweep: str) -> str:
-    return f"tracker-{sweep}"
 
 
 def _capacity() -> dict[str, float]:
