@@ -74,8 +74,8 @@ _DEMO = {
     "CpcPretraining": {"size": 32, "batch_size": 16, "epochs": 20, "learning_rate": 1e-3, "precision": "float32"},
     "AttributeRegression": {"attention_size": 32, "epochs": 10, "learning_rate": 3e-3, "precision": "float32"},
     "JointRegression": {"size": 32, "attention_size": 32, "epochs": 4, "learning_rate": 3e-3, "precision": "float32"},
-    # An eighth of the channels: 35 to 160 ms a step of 16 segments on one core, by depth. At a 16th, for ten epochs and with shorter
-    # range tests, which are noisy, nothing was learnt of a cell of Table 5, which has five steps an epoch.
+    # An eighth of the channels: 35 to 160 ms a step of 16 segments on one core, by depth. At a 16th, for ten epochs and with
+    # shorter range tests, which are noisy, nothing was learnt of a cell of Table 5, which has five steps an epoch.
     "ResnetClassifier": {"width": 8, "head_epochs": 3},
     "CrnnClassifier": {
         "width": 8,

@@ -154,6 +154,7 @@ class Stage(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    __slots__ = ("_hashed",)
 
     version: ClassVar[int] = 1
     data_parallel: ClassVar[bool] = False
@@ -163,6 +164,14 @@ class Stage(BaseModel):
     later: ClassVar[Mapping[str, Any]] = {}
     draws: ClassVar[bool] = False
     label: ClassVar[str] = ""
+
+    def __hash__(self) -> int:
+        """Of all settings, upstream stages included; kept, because a big plan looks up the same chains again and again."""
+        try:
+            return self._hashed
+        except AttributeError:
+            object.__setattr__(self, "_hashed", hash((type(self), *self.__dict__.values())))
+            return self._hashed
 
     @abstractmethod
     def run(self, context: Context) -> None:
@@ -194,7 +203,7 @@ class Stage(BaseModel):
     def upstream(self) -> dict[str, Stage]:
         """The stages this one reads, by field name; those of a field that holds several as 'field.0', 'field.1', ..."""
         found: dict[str, Stage] = {}
-        for name, value in self:
+        for name, value in self.__dict__.items():
             if isinstance(value, Stage):
                 found[name] = value
             elif _holds_stages(value):
@@ -241,9 +250,9 @@ class Stage(BaseModel):
         seen: set[Stage] = set()
 
         def walk(stage: Stage) -> Iterator[Stage]:
-            for above in stage.upstream().values():
-                yield from walk(above)
             if stage not in seen:
+                for above in stage.upstream().values():
+                    yield from walk(above)
                 seen.add(stage)
                 yield stage
 

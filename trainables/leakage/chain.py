@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from trainables.cross_validation import CrossValidation
 from trainables.divided import DividedStage
@@ -178,8 +178,11 @@ class ChainAudit:
         return self.bits(stage) & (fitted | BITS.get(exposure.selected, 0)) > 0
 
 
-def _named(corpus: AuditedCorpus, by: str, rows: np.ndarray) -> set[str]:
-    return set(corpus.table.loc[rows, by].unique().tolist())
+def _named(corpus: AuditedCorpus, by: Literal["speaker", "segment"], rows: np.ndarray) -> set[str]:
+    import numpy as np
+
+    code, names = corpus.speaker if by == "speaker" else corpus.segment
+    return set(names[np.unique(code[rows])].tolist())
 
 
 def _apart(target: DividedStage, stage: Stage) -> bool:

@@ -73,6 +73,11 @@ class AuditedCorpus:
         return pd.factorize(self.table["speaker"])
 
     @cached_property
+    def segment(self) -> tuple[np.ndarray, pd.Index]:
+        """The same of segments."""
+        return pd.factorize(self.table["segment"])
+
+    @cached_property
     def session(self) -> tuple[np.ndarray, pd.Index]:
         """The same of sessions."""
         return pd.factorize(self.table["session"])
