@@ -8,12 +8,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import uuid
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import ray
+from ray.autoscaler.v2.sdk import get_cluster_resource_state
+from ray.core.generated.autoscaler_pb2 import NodeStatus
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from orchestrator.execution.autoscaler import Limits, autoscaler_limits
+from orchestrator.execution.cluster_shape import KINDS, ClusterShape, NodeGroup
 from orchestrator.execution.environment import WORKER_ENVIRONMENT
 from orchestrator.execution.namespace import NAMESPACE
 from trainables.errors import UserError
@@ -69,6 +74,28 @@ def check_shared(store: str) -> None:
         )
 
 
-def node_resources() -> list[dict[str, float]]:
-    """CPUs and GPUs of every living node."""
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+def current_shape(limits: Limits | None = None) -> ClusterShape:
+    """The living nodes that take work, and what the autoscaler may add to them.
+
+    Args:
+        limits: Of the autoscaler; None: it is asked, which may take seconds.
+    """
+    state = get_cluster_resource_state(ray._private.worker.global_worker.gcs_client)
+    nodes = [node for node in state.node_states if node.status in (NodeStatus.RUNNING, NodeStatus.IDLE)]
+    return shape_of([(node.ray_node_type_name, dict(node.total_resources)) for node in nodes], limits or autoscaler_limits())
+
+
+def shape_of(nodes: Sequence[tuple[str, Mapping[str, float]]], limits: Limits) -> ClusterShape:
+    """The cluster's shape.
+
+    Args:
+        nodes: Kind and resources of each living node; the kind of one that the autoscaler has not started may be ''.
+        limits: What the autoscaler may start.
+    """
+    there = Counter(name for name, _ in nodes)
+    growth = [NodeGroup(name, node, max(0, most - there[name])) for name, (node, most) in sorted(limits.groups.items())]
+    workers = sum(there[name] for name in limits.groups)
+    more = None if limits.nodes is None else max(0, limits.nodes - workers)
+    present = sorted(([resources.get(kind, 0.0) for kind in KINDS] for _, resources in nodes), reverse=True)
+    there_now = tuple(dict(zip(KINDS, amounts, strict=True)) for amounts in present)  # in one order, whatever Ray's is
+    return ClusterShape(there_now, tuple(group for group in growth if group.more), more)

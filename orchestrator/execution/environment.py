@@ -9,8 +9,9 @@ from pathlib import Path
 WORKER_ENVIRONMENT = {
     # Workers of a Train group are polled this often; the default of 2 s costs 4 s per stage.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-    # The ledger admits what fits, but not every free CPU need be on a node where a worker fits: give it time.
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+    # The ledger admits what fits, but free CPUs may be scattered for a while, or the autoscaler's nodes still to come: workers wait
+    # for their room, a day if need be, and Ray's demand for it stays visible to the autoscaler.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "86400",
 }
 """What trials and their workers need, on whatever node they run."""
 

@@ -12,37 +12,42 @@ from collections.abc import Mapping
 
 import ray
 
+from orchestrator.execution.autoscaler import NONE as NO_LIMITS
+from orchestrator.execution.cluster import current_shape
 from orchestrator.execution.ledger import Ledger
+from orchestrator.execution.ledger_snapshot import Snapshot
 from orchestrator.execution.namespace import APART, NAMESPACE
 from orchestrator.execution.resources import Need
 
 _PATIENCE_SECONDS = 1.0  # an unanswered request returns, so that the asker looks at the store again
-_ABANDONED_SECONDS = 60.0  # a sweep that has given no sign of life for so long is dead
+_ABANDONED_SECONDS = 40.0  # a sweep that has given no sign of life for so long is dead
+_SHAPE_SECONDS = 2.0  # between two looks at the nodes
 
 
 class LedgerActor:
     """:class:`~orchestrator.execution.ledger.Ledger`, asynchronous: askers wait here and not in loops of their own."""
 
     def __init__(self) -> None:
-        self._ledger = Ledger(capacity=_capacity())
+        self._ledger = Ledger(current_shape(NO_LIMITS))
         self._changed = asyncio.Condition()
         self._sweeps: dict[str, float] = {}
+        self._watching: asyncio.Task | None = None
 
     async def join(self, sweep: str) -> None:
         """A sweep begins; also its sign of life."""
-        self._ledger.capacity = _capacity()
         self._sweeps[sweep] = self._ledger.now()
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch())
 
     async def leave(self, sweep: str) -> int:
         """A sweep has ended; returns how many others live."""
         self._sweeps.pop(sweep, None)
         self._ledger.stopping.discard(sweep)
-        limit = self._ledger.now() - _ABANDONED_SECONDS
-        self._sweeps = {name: seen for name, seen in self._sweeps.items() if seen > limit}
-        return len(self._sweeps)
+        return self._living()
 
     async def ask(self, sweep: str, owner: str, wanted: Mapping[str, Need]) -> str | None:
         """As :meth:`Ledger.ask`, but answers None only after a change or a second."""
+        self._see(sweep)
         granted = self._ledger.ask(sweep, owner, wanted)
         if granted is None and sweep not in self._ledger.stopping:
             with contextlib.suppress(TimeoutError):
@@ -53,6 +58,7 @@ class LedgerActor:
 
     async def renew(self, sweep: str, owner: str, fingerprint: str, need: Need) -> bool:
         """As :meth:`Ledger.renew`."""
+        self._see(sweep)
         return self._ledger.renew(sweep, owner, fingerprint, need)
 
     async def progress(self, fingerprint: str, fraction: float) -> bool:
@@ -82,6 +88,36 @@ class LedgerActor:
         """As :meth:`Ledger.running`."""
         return self._ledger.running(sweep)
 
+    async def snapshot(self, sweep: str | None = None) -> Snapshot:
+        """As :meth:`Ledger.snapshot`."""
+        return self._ledger.snapshot(sweep)
+
+    def _see(self, sweep: str) -> None:
+        """What its drivers ask is a sign of life of a sweep."""
+        if sweep in self._sweeps:
+            self._sweeps[sweep] = self._ledger.now()
+
+    def _living(self) -> int:
+        """How many sweeps live; those that have given no sign of life are forgotten."""
+        limit = self._ledger.now() - _ABANDONED_SECONDS
+        for sweep in [name for name, seen in self._sweeps.items() if seen <= limit]:
+            del self._sweeps[sweep]
+        return len(self._sweeps)
+
+    async def _watch(self) -> None:
+        """End with the last sweep, were it killed. Until then nodes come and go, and those who wait are told.
+
+        The control store may be away for a while: then all stays as it was.
+        """
+        while self._living():
+            with contextlib.suppress(ray.exceptions.RayError, RuntimeError, OSError):
+                shape = await asyncio.to_thread(current_shape)
+                if shape != self._ledger.shape:
+                    self._ledger.shape = shape
+                    await self._wake()
+            await asyncio.sleep(_SHAPE_SECONDS)
+        ray.kill(ray.get_runtime_context().current_actor)
+
     async def _wake(self) -> None:
         async with self._changed:
             self._changed.notify_all()
@@ -100,8 +136,3 @@ def find_ledger(store: str) -> ray.actor.ActorHandle:
 
 def _ledger_name(store: str) -> str:
     return f"ledger-{hashlib.sha256(store.encode()).hexdigest()[:12]}"
-
-
-def _capacity() -> dict[str, float]:
-    resources = ray.cluster_resources()
-    return {kind: resources.get(kind, 0.0) for kind in ("CPU", "GPU")}

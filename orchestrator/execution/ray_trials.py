@@ -4,19 +4,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.search import BasicVariantGenerator
 
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.delivery import deliver_trial
+from orchestrator.execution.cluster import current_shape
+from orchestrator.execution.cluster_shape import ClusterShape
 from orchestrator.execution.job import StageFailed
 from orchestrator.execution.ray_drivers import DRIVER_FAILURES, DRIVER_RESOURCES, ChainRunner, WhenStopped
-from orchestrator.execution.resources import ResourceRequest
+from orchestrator.execution.resources import Need, ResourceRequest
 from orchestrator.execution.setting import Setting
 from orchestrator.execution.tracker_actor import find_tracker
 from orchestrator.records import TrialRecord
@@ -24,6 +29,7 @@ from trainables.stage import StopRequested, from_config
 
 _SPARE_TRIALS = 2  # more than can compute at once, so that the next one is ready when a worker falls free
 _MOST_TRIALS = 200  # each is a process
+_LOOK_SECONDS = 10.0  # between two looks at the cluster's size
 
 
 @dataclass(frozen=True)
@@ -44,23 +50,69 @@ class SweepTask:
     has_gpus: bool
 
 
-def run_trials(task: SweepTask, name: str, stopped: threading.Event) -> list[str]:
+class GridAtOnce(BasicVariantGenerator):
+    """Tune's grid, with as many trials at a time as the cluster has room for at that moment.
+
+    Args:
+        most: Tells how many.
+    """
+
+    def __init__(self, most: Callable[[], int]) -> None:
+        self._most, self._looked, self._now = most, -_LOOK_SECONDS, 1
+        super().__init__()
+
+    @property
+    def max_concurrent(self) -> int:
+        """What Tune asks before it begins a trial."""
+        if time.monotonic() - self._looked >= _LOOK_SECONDS:
+            self._looked = time.monotonic()
+            with contextlib.suppress(ray.exceptions.RayError):  # the control store may be away for a while
+                self._now = self._most()
+        return self._now
+
+    def get_state(self) -> dict[str, Any]:
+        """What Tune writes to disk, for a way of resuming that we do not use."""
+        return {name: value for name, value in super().get_state().items() if name != "_most"}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_most"}
+
+    @max_concurrent.setter
+    def max_concurrent(self, value: int) -> None:
+        """Tune sets none: ``TuneConfig`` would fix it for the whole sweep."""
+
+
+def trials_at_once(shape: ClusterShape, needs: Collection[Need], trials: int) -> int:
+    """As many trials as the smallest stages could occupy the cluster with, and a few that wait.
+
+    Args:
+        shape: What the cluster is and may become.
+        needs: Of all stages.
+        trials: How many there are.
+    """
+    slots = max((shape.room(need) // need.workers for need in needs), default=1)
+    return max(1, min(trials, slots + _SPARE_TRIALS, _MOST_TRIALS))
+
+
+def run_trials(task: SweepTask, needs: Collection[Need], name: str, stopped: threading.Event) -> list[str]:
     """Run all trials of the sweep; returns when every one has ended, with what went wrong in their drivers (stages apart).
 
     Args:
         task: The trials and what they share.
+        needs: What their stages need.
         name: Name of the sweep, for Ray's dashboard.
         stopped: Set when the sweep is being stopped and no stage runs any more: Tune then starts no further trial.
     """
     rows = list(dict.fromkeys(row for row, _ in task.trials))
     seeds = list(dict.fromkeys(seed for _, seed in task.trials))
+    number = len(task.trials)
     with ArtifactStore(task.setting.store).ray_folder(name) as storage:
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(_run_trial, task=task), DRIVER_RESOURCES),
             # The first seed of every row before the second of any: concurrent trials then lack different stages.
             param_space={"seed": tune.grid_search(seeds), "row": tune.grid_search(rows)},
             tune_config=tune.TuneConfig(
-                max_concurrent_trials=_concurrency(task),
+                search_alg=GridAtOnce(lambda: trials_at_once(current_shape(), needs, number)),
                 reuse_actors=True,
                 trial_name_creator=lambda trial: f"{trial.config['row']}-seed{trial.config['seed']}",
             ),
@@ -73,12 +125,6 @@ def run_trials(task: SweepTask, name: str, stopped: threading.Event) -> list[str
             ),
         )
         return [str(error) for error in tuner.fit().errors]
-
-
-def _concurrency(task: SweepTask) -> int:
-    """Trials at a time: as many as the smallest stages could occupy the cluster with, and a few that wait."""
-    slots = int(ray.cluster_resources().get("CPU", 1) // task.request.cpus_per_worker)
-    return max(1, min(len(task.trials), slots + _SPARE_TRIALS, _MOST_TRIALS))
 
 
 def _run_trial(config: dict[str, Any], task: SweepTask) -> None:

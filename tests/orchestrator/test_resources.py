@@ -3,7 +3,8 @@
 import json
 from typing import ClassVar
 
-from orchestrator.execution.resources import Need, ResourceRequest, request_faults, this_machine
+from orchestrator.execution.cluster_shape import ClusterShape, NodeGroup
+from orchestrator.execution.resources import Need, ResourceRequest, StageRequest, request_faults, this_machine
 from tests.toys import Number
 from trainables.stage import Context, Stage
 
@@ -17,12 +18,12 @@ class Wide(Stage):
         (context.directory / "metrics.json").write_text(json.dumps({}))
 
 
-LAPTOP = [{"CPU": 2.0}]
-CLUSTER = [{"CPU": 8.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 2.0}]
+LAPTOP = ClusterShape(({"CPU": 2.0},))
+CLUSTER = ClusterShape(({"CPU": 8.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 2.0}))
 
 
-def faults(nodes, stage=None, **request):
-    return request_faults(ResourceRequest(**request), [stage or Wide()], nodes)
+def faults(shape, *stages, **request):
+    return request_faults(ResourceRequest(**request), stages or [Wide()], shape)
 
 
 def test_a_request_that_fits_has_no_faults():
@@ -66,3 +67,23 @@ def test_this_machine_has_a_cpu_and_honours_cuda_visible_devices(monkeypatch):
     machine = this_machine()
     assert machine["CPU"] >= 1
     assert machine["GPU"] == 0
+
+
+def test_workers_that_fit_by_their_sums_but_not_on_single_nodes_are_refused_with_what_does_fit():
+    (message,) = faults(CLUSTER, workers=3, cpus_per_worker=5)
+    assert "3 workers with 5 CPU and 1 GPU each" in message
+    assert "the nodes hold 2 such workers at a time" in message
+
+
+def test_what_the_autoscaler_may_add_counts_as_there():
+    growing = ClusterShape(({"CPU": 2.0},), (NodeGroup("gpu", {"CPU": 8.0, "GPU": 1.0}, 4),))
+    assert faults(growing, workers=4, gpus_per_worker=1.0) == []
+    (message,) = faults(growing, workers=5, gpus_per_worker=1.0)
+    assert "5 GPU, but there are 4 in all, those included that the autoscaler may add" in message
+
+
+def test_a_fault_names_the_stages_that_it_is_about():
+    request = ResourceRequest(stages={"Wide": StageRequest(workers=8)})
+    (message,) = request_faults(request, [Number(), Wide()], LAPTOP)
+    assert "8 workers x 1 CPU" in message
+    assert message.endswith("(for Wide)")
