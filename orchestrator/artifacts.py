@@ -1,13 +1,17 @@
 """The content-addressed store: one folder per fingerprint, on any file system that pyarrow knows (local, NFS, ``s3://``, ``gs://``).
 
-    <root>/results/<Class>/<readable-hash>/...     a finished result; ``_SUCCESS`` is written last
+    <root>/results/<Class>/<readable-hash>/...     a finished result; ``_SUCCESS`` is written last, and on an object store names the
+                                                   folder below that counts (:mod:`orchestrator.files`)
     <root>/checkpoints/<Class>/<readable-hash>/    the newest checkpoint of an unfinished stage, and its finished parts
     <root>/failures/<Class>/<readable-hash>.json   why a stage failed
     <root>/searches/<key>/...                      documents of searches, see :mod:`orchestrator.search.history`
+    <root>/sweeps/<key>/...                        documents of sweeps, see :mod:`orchestrator.sweep_documents`
+    <root>/leases/...                              who computes a stage, see :mod:`orchestrator.execution.store_lease`
     <root>/partial/...                             results being written on a local file system; invisible, swept up
     <root>/ray/...                                 what Ray Tune and Ray Train keep while they run
 
-A folder without the completion marker does not exist for any reader. On a local file system a result appears by one rename.
+A folder without the completion marker does not exist for any reader. What may go when room is short is for
+:mod:`orchestrator.collecting` to say.
 """
 
 from __future__ import annotations
@@ -15,15 +19,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from orchestrator.files import MARKER
+from orchestrator.node_cache import Held, NodeCache
 from orchestrator.unfinished import UnfinishedStages
 from trainables.errors import UserError
 from trainables.identity import differences
@@ -42,21 +45,23 @@ class ArtifactStore(UnfinishedStages):
 
     def __init__(self, root: str | Path, cache: Path | None = None) -> None:
         super().__init__(root)
-        self._cache = cache
+        self._cache = NodeCache(cache)
+        self._held: dict[str, Held] = {}  # by folder in the store
 
     # -- reading ---------------------------------------------------------------------------------------------------------------
 
     def path(self, fingerprint: str) -> Path:
         """A local folder with the finished result; fetched to this node's cache if the store is remote.
 
+        It stays in the cache at least as long as this object lives.
+
         Raises:
             FileNotFoundError: There is no finished result.
         """
         if not self.is_done(fingerprint):
             raise FileNotFoundError(f"no finished result {fingerprint} in {self.uri}")
-        if self.is_local:
-            return Path(self.root) / "results" / fingerprint
-        return self._fetch(fingerprint)
+        place = f"results/{fingerprint}"
+        return Path(self.root) / place if self.is_local else self._fetch(place)
 
     def read_json(self, fingerprint: str, name: str) -> Any:
         """One JSON file of a finished result.
@@ -65,7 +70,7 @@ class ArtifactStore(UnfinishedStages):
             UserError: The file is missing or damaged.
         """
         try:
-            return json.loads(self._read(f"results/{fingerprint}/{name}"))
+            return json.loads(self._read(f"{self._contents(f'results/{fingerprint}')}/{name}"))
         except (FileNotFoundError, ValueError) as error:
             raise UserError(
                 f"the stored result {fingerprint} is damaged: {name} cannot be read ({error}). "
@@ -78,11 +83,11 @@ class ArtifactStore(UnfinishedStages):
         Raises:
             UserError: One cannot be read.
         """
-        folder = f"results/{fingerprint}/{FIGURES}"
-        found = {self._relative(file): file for file in self._entries_below(folder) if is_picture(file.base_name, file.size)}
-        names = sorted(file.base_name for path, file in found.items() if path == f"{folder}/{file.base_name}")
         try:
-            return {name: self._read(f"{folder}/{name}") for name in names[:MOST]}
+            folder = f"{self._contents(f'results/{fingerprint}')}/{FIGURES}"
+            found = {PurePosixPath(file.name): file.size for file in self._entries_below(folder)}
+            there = [path for path, size in found.items() if path.parent == PurePosixPath(folder) and is_picture(path.name, size)]
+            return {path.name: self._read(str(path)) for path in sorted(there)[:MOST]}
         except OSError as error:
             raise UserError(
                 f"a picture of the stored result {fingerprint} cannot be read ({error}). "
@@ -128,6 +133,14 @@ class ArtifactStore(UnfinishedStages):
         self._remove_folder(f"results/{fingerprint}")
         self.forget_unfinished(fingerprint)
 
+    def discard(self, place: str) -> None:
+        """Remove a file or a whole folder, named relative to the root; nobody takes half of it for whole."""
+        from pyarrow.fs import FileType
+
+        filesystem = self.filesystem
+        is_folder = filesystem.get_file_info(self._full(place)).type == FileType.Directory
+        (self._remove_folder if is_folder else self._delete)(place)
+
     def sweep_up(self) -> None:
         """Remove what dead processes have left: what they were writing a day ago, and of unfinished stages what nobody needs."""
         self.sweep_up_unfinished()
@@ -142,7 +155,7 @@ class ArtifactStore(UnfinishedStages):
     def ray_folder(self, name: str) -> Iterator[str]:
         """A place that all nodes see, for what Ray wants to keep of a run; removed afterwards, because nothing reads it."""
         try:
-            yield f"{self.uri}/ray"
+            yield self.inside("ray")
         finally:
             self._delete(f"ray/{name}")
 
@@ -169,30 +182,17 @@ class ArtifactStore(UnfinishedStages):
 
     # -- a remote store's results on this node ---------------------------------------------------------------------------------
 
-    def _fetch(self, fingerprint: str) -> Path:
-        """Copy a remote result into this node's cache, once, all or nothing; again if it was computed again."""
-        from pyarrow import fs
+    def _fetch(self, place: str) -> Path:
+        """A remote result in this node's cache: copied once, and again if it was computed again."""
+        contents = self._contents(place)
+        if contents not in self._held:
+            name = f"{PurePosixPath(place).parent.name}-{hashlib.sha256(f'{self.uri} {contents}'.encode()).hexdigest()[:24]}"
+            size = sum(file.size for file in self._entries_below(contents))
 
-        cache = self._cache or Path(tempfile.gettempdir()) / "orchestrator-cache"
-        target = cache / hashlib.sha256(self.uri.encode()).hexdigest()[:12] / fingerprint
-        marker = self._read(f"results/{fingerprint}/{MARKER}")
-        if _content(target / MARKER) == marker:
-            return target
-        target.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(dir=target.parent))
-        filesystem = self.filesystem
-        fs.copy_files(self._full(f"results/{fingerprint}"), str(aside), filesystem, fs.LocalFileSystem())
-        if target.exists():
-            os.rename(target, f"{aside}-old")  # whoever has it open keeps its files
-            shutil.rmtree(f"{aside}-old", ignore_errors=True)
-        try:
-            os.rename(aside, target)
-        except OSError:
-            shutil.rmtree(aside, ignore_errors=True)
-            if _content(target / MARKER) != marker:
-                raise
-        return target
+            def copy(folder: Path) -> None:
+                self._copy_out(contents, folder)
+                if self._contents(place) != contents:  # what was copied may have been half removed
+                    raise FileNotFoundError(f"{place} in {self.uri} was computed again while it was read")
 
-
-def _content(file: Path) -> bytes | None:
-    return file.read_bytes() if file.exists() else None
+            self._held[contents] = self._cache.hold(name, size, copy)
+        return self._held[contents].folder

@@ -54,16 +54,13 @@ class UnfinishedStages(StoreFiles):
         if self.is_local:
             yield Path(self.root) / place
             return
-        from pyarrow import fs
-
-        filesystem = self.filesystem
         with tempfile.TemporaryDirectory() as folder:
-            fs.copy_files(self._full(place), folder, filesystem, fs.LocalFileSystem())
+            self._copy_out(self._contents(place), Path(folder))
             yield Path(folder)
 
-    def mark_failed(self, fingerprint: str, error: str) -> None:
-        """Remember why a stage failed; the plan shows it."""
-        self._write(f"failures/{fingerprint}.json", json.dumps({"error": error}).encode())
+    def mark_failed(self, fingerprint: str, error: str, **facts: str | int) -> None:
+        """Remember why a stage failed, and facts about it (:class:`orchestrator.execution.failures.Failure`); the plan shows it."""
+        self._write(f"failures/{fingerprint}.json", json.dumps({"error": error, **facts}).encode())
 
     def failure(self, fingerprint: str) -> str | None:
         """Why the stage failed last time, or None."""
@@ -92,10 +89,10 @@ class UnfinishedStages(StoreFiles):
         stages: set[str] = set()
         newest: dict[str, float] = {}  # when the last part of a stage was written
         for file in self._entries_below("checkpoints"):
-            _, name, tail, kind, *_ = PurePosixPath(self._relative(file)).parts
+            _, name, tail, kind, *_ = PurePosixPath(file.name).parts
             stages.add(fingerprint := f"{name}/{tail}")
             if kind == "parts":
-                written = time.time() if file.mtime_ns is None else file.mtime_ns / 1e9
+                written = time.time() if file.modified is None else file.modified
                 newest[fingerprint] = max(newest.get(fingerprint, 0.0), written)
         for fingerprint in stages:
             if self.is_done(fingerprint):

@@ -9,17 +9,28 @@ import pytest
 
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.files import MARKER
+from tests.orchestrator.s3_server import s3_server
 from trainables.errors import UserError
 from trainables.pictures import FIGURES, LARGEST, MOST
 
 NAME = "Toy/value=1-abc"
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(scope="module")
+def s3():
+    with s3_server() as server:
+        server.make_bucket("lab")
+        yield server
+
+
+@pytest.fixture(params=["local", "memory", "s3"])
 def store(request, tmp_path):
-    """The same contract on a local folder and on an object store (fsspec's in-memory one, through pyarrow)."""
+    """The same contract on a local folder, on a server that speaks S3, and on an object store that only fsspec knows."""
     if request.param == "local":
         yield ArtifactStore(tmp_path / "store")
+    elif request.param == "s3":
+        request.getfixturevalue("s3")
+        yield ArtifactStore(f"s3://lab/{tmp_path.name}/store", cache=tmp_path / "cache")
     else:
         yield ArtifactStore(f"memory://{tmp_path.name}/store", cache=tmp_path / "cache")
         fsspec.filesystem("memory").store.clear()
