@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.artifacts import ArtifactStore
+from orchestrator.execution.failures import Diverged
 from orchestrator.provenance import stage_code
 from orchestrator.records import Point
 from trainables.stage import Stage, StopRequested
@@ -73,9 +75,15 @@ class WorkerContext:
         return self._job.setting.weights[name].directory()
 
     def report(self, metrics: Mapping[str, float], step: int) -> None:
-        """Append to the curves and pass them on (rank 0)."""
+        """Append to the curves and pass them on (rank 0).
+
+        Raises:
+            Diverged: The loss is no finite number, so all that follows would be none.
+        """
         if self.rank != 0:
             return
+        if not math.isfinite(loss := float(metrics.get("loss", 0.0))):
+            raise Diverged(f"the loss is not finite: it is {loss} at step {step} of its curve")
         now = int(time.time() * 1000)
         points = [(name, float(value), step, now) for name, value in metrics.items()]
         self.history += points

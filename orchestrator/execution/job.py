@@ -15,7 +15,10 @@ from pydantic import BaseModel, ConfigDict
 
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.execution.context import WorkerContext
+from orchestrator.execution.failures import StageFailed, kind_of
 from orchestrator.execution.setting import Setting
+from orchestrator.execution.store_lease import LeaseWatch
+from orchestrator.files import StoreRefused
 from orchestrator.provenance import code_version, describe_run
 from orchestrator.records import Point
 from trainables.errors import UserError
@@ -33,17 +36,19 @@ class StageJob(BaseModel):
     Attributes:
         config: The stage (:func:`trainables.stage.to_config`).
         setting: What it has in common with all jobs of its sweep.
+        lease: Id of the lease in the store that it is computed under; empty without one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     config: dict[str, Any]
     setting: Setting
+    lease: str = ""
 
     @classmethod
-    def of(cls, stage: Stage, setting: Setting) -> StageJob:
+    def of(cls, stage: Stage, setting: Setting, lease: str = "") -> StageJob:
         """The job that runs ``stage``."""
-        return cls(config=to_config(stage), setting=setting)
+        return cls(config=to_config(stage), setting=setting, lease=lease)
 
     def stage(self) -> Stage:
         """The stage itself."""
@@ -77,8 +82,17 @@ class Reporter(Protocol):
         """Fraction done; answers whether the sweep is being stopped."""
 
 
-class StageFailed(Exception):
-    """A stage raised an exception. If the store remembers it (``failure``), running it again would raise it again."""
+class _Leased:
+    """A reporter whose stage is stopped as well when its lease was taken over."""
+
+    def __init__(self, reporter: Reporter, watch: LeaseWatch) -> None:
+        self._reporter, self._watch = reporter, watch
+        self.points = reporter.points
+
+    def progress(self, fingerprint: str, fraction: float) -> bool:
+        """As the other, and whether the lease was taken over."""
+        stop = self._reporter.progress(fingerprint, fraction)
+        return self._watch.lost() or stop
 
 
 def run_job(job: StageJob, reporter: Reporter, parts: Parts, *, rank: int, world_size: int, device: torch.device) -> None:
@@ -93,9 +107,9 @@ def run_job(job: StageJob, reporter: Reporter, parts: Parts, *, rank: int, world
         device: Where to compute.
 
     Raises:
-        StopRequested: The sweep is being stopped; the checkpoint is written.
-        StageFailed: The stage raised. The store remembers what would happen again; what may pass (a full disk, a GPU's memory
-            that a neighbour took, a peer that was killed) is for the caller to try again.
+        StopRequested: The sweep is being stopped, or another process has taken the stage over; the checkpoint is written.
+        StageFailed: The stage raised, with the kind of failure: what is done about it is the caller's to decide
+            (:func:`orchestrator.execution.failures.persevere`).
     """
     import torch
 
@@ -103,35 +117,30 @@ def run_job(job: StageJob, reporter: Reporter, parts: Parts, *, rank: int, world
 
     keep_freed_memory()
     torch.set_num_threads(job.setting.threads)
-    store, stage, name = ArtifactStore(job.setting.store), job.stage(), job.fingerprint
-    if store.is_done(name):
-        return
-    with store.scratch(name) as directory:
-        clock = time.perf_counter(), time.process_time()
-        try:
-            job.check_code()
-            context = WorkerContext(job, store, reporter, parts, directory, rank=rank, world_size=world_size, device=device)
-            stage.run(context)
-            if rank == 0:
-                wall, cpu = time.perf_counter() - clock[0], time.process_time() - clock[1]
-                _write_identity(job, stage, directory, context, describe_run(job, stage, device, world_size, wall, cpu))
-                store.publish(name, directory)
-        except StopRequested:
-            raise
-        except Exception as error:
-            story = str(error) if isinstance(error, UserError) else traceback.format_exc()
-            if _would_happen_again(error, world_size):
-                store.mark_failed(name, story)
-            raise StageFailed(story) from error
+    store, name = ArtifactStore(job.setting.store), job.fingerprint
+    try:
+        if not store.is_done(name):
+            watched = _Leased(reporter, LeaseWatch(store, name, job.lease))
+            with store.scratch(name) as directory:
+                context = WorkerContext(job, store, watched, parts, directory, rank=rank, world_size=world_size, device=device)
+                _run(job, store, context)
+    except StopRequested:
+        raise
+    except Exception as error:
+        in_words = isinstance(error, UserError | StoreRefused)
+        raise StageFailed(str(error) if in_words else traceback.format_exc(), kind_of(error, world_size)) from error
 
 
-def _would_happen_again(error: Exception, world_size: int) -> bool:
-    """Whether a second attempt is pointless. With several workers any exception may be the echo of a peer's death."""
-    import torch
-
-    if isinstance(error, UserError):
-        return True
-    return world_size == 1 and not isinstance(error, OSError | torch.OutOfMemoryError)
+def _run(job: StageJob, store: ArtifactStore, context: WorkerContext) -> None:
+    """Run this worker's share of the stage and, on rank 0, publish the result."""
+    stage, clock = job.stage(), (time.perf_counter(), time.process_time())
+    job.check_code()
+    stage.run(context)
+    if context.rank == 0:
+        wall, cpu = time.perf_counter() - clock[0], time.process_time() - clock[1]
+        provenance = describe_run(job, stage, context.device, context.world_size, wall, cpu)
+        _write_identity(job, stage, context.directory, context, provenance)
+        store.publish(job.fingerprint, context.directory)
 
 
 def _write_identity(job: StageJob, stage: Stage, directory: Path, context: WorkerContext, provenance: dict[str, Any]) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.delivery import Call, deliver_stage, deliver_trial, stage_record
-from orchestrator.execution.job import StageFailed, StageJob, run_job
+from orchestrator.execution.failures import GivenUp, StageFailed, persevere
+from orchestrator.execution.job import StageJob, run_job
 from orchestrator.execution.parts import InTurn
 from orchestrator.execution.setting import Setting
+from orchestrator.execution.store_lease import Lease, stage_holder, stage_lease
 from orchestrator.execution.walk import ready_stages
 from orchestrator.plan import PlannedTrial
 from orchestrator.records import Point
 from trainables.stage import Stage, StopRequested
+
+_LOOK_SECONDS = 1.0  # at stages that another machine computes
 
 
 class LocalReporter:
@@ -61,18 +66,29 @@ class LocalExecutor:
         self._stopping = stopping or threading.Event()
 
     def run(self, trials: tuple[PlannedTrial, ...]) -> None:
-        """Run all trials; a failed stage ends the trials that need it and no other.
+        """Run all trials; a failed stage ends the trials that need it and no other. One that waits for another machine, which
+        computes one of its stages into the same store, lets the others go first.
 
         Raises:
             StopRequested: The sweep was stopped.
         """
-        for trial in trials:
+        left, in_vain = deque(trials), 0
+        while left:
+            trial = left.popleft()
             try:
-                self.finish_chain(trial.target)
+                finished = self._advance(trial.target)
             except StageFailed:
                 self._call("trial_ended", trial.record, "FAILED", {})
             else:
-                deliver_trial(self._call, trial.record, self.store)
+                if finished:
+                    deliver_trial(self._call, trial.record, self.store)
+                else:
+                    left.append(trial)
+                    in_vain += 1
+                    if in_vain < len(left):
+                        continue
+                    self._wait(_LOOK_SECONDS)
+            in_vain = 0
 
     def finish_chain(self, target: Stage) -> None:
         """Run whatever the chain lacks.
@@ -81,28 +97,55 @@ class LocalExecutor:
             StageFailed: One of its stages raised, now or in an earlier run.
             StopRequested: The sweep was stopped.
         """
+        while not self._advance(target):
+            self._wait(_LOOK_SECONDS)
+
+    def _advance(self, target: Stage) -> bool:
+        """Run what the chain lacks and nobody else computes; whether it is finished."""
         while ready := ready_stages(target, self.setting, self.store):
-            name, stage = next(iter(ready.items()))
-            if story := self.store.failure(name):
-                raise StageFailed(story)
+            for name in ready:
+                if story := self.store.failure(name):
+                    raise StageFailed(story)
             if self._stopping.is_set():
                 raise StopRequested
-            self._run(stage, name)
+            if not any(self._taken(stage, name) for name, stage in ready.items()):
+                return False
+        return True
 
-    def _run(self, stage: Stage, name: str) -> None:
-        import torch
+    def _taken(self, stage: Stage, name: str) -> bool:
+        """Run a stage unless another machine computes it; whether this one did, or found it done."""
+        if stage_holder(self.store, name) is not None or not (lease := stage_lease(self.store, name)).take():
+            return False
+        with lease.held():
+            return self.store.is_done(name) or self._run(stage, name, lease)
 
-        device = torch.device("cuda" if stage.accelerated and torch.cuda.is_available() else "cpu")
+    def _run(self, stage: Stage, name: str, lease: Lease) -> bool:
+        """Run one stage and keep its MLflow run true, however it ends; whether it was finished, and not taken over."""
         self._call("stage_started", stage_record(stage, name), True)
         self._show(name, 0.0)
         self.executed.append(name)
         try:
-            reporter = LocalReporter(self._call, self._show, self._stopping)
-            run_job(StageJob.of(stage, self.setting), reporter, InTurn(), rank=0, world_size=1, device=device)
+            persevere(stage, lambda alone: self._attempt(stage, lease), self._wait)
         except StopRequested:
             self._call("stage_ended", name, "KILLED", {}, {})
-            raise
-        except StageFailed:
+            if self._stopping.is_set():
+                raise
+            return False
+        except GivenUp as given_up:
             self._call("stage_ended", name, "FAILED", {}, {})
+            given_up.remember(self.store, name)
             raise
         deliver_stage(self._call, stage, name, self.store)
+        return True
+
+    def _attempt(self, stage: Stage, lease: Lease) -> None:
+        import torch
+
+        torch.cuda.empty_cache()  # what an earlier stage or attempt has left
+        device = torch.device("cuda" if stage.accelerated and torch.cuda.is_available() else "cpu")
+        reporter = LocalReporter(self._call, self._show, self._stopping)
+        run_job(StageJob.of(stage, self.setting, lease.id), reporter, InTurn(), rank=0, world_size=1, device=device)
+
+    def _wait(self, seconds: float) -> None:
+        if self._stopping.wait(seconds):
+            raise StopRequested

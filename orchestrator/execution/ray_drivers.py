@@ -6,10 +6,8 @@ runs what it is given under Ray Train, and otherwise waits without holding a wor
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,20 +16,22 @@ from ray import tune
 
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.delivery import deliver_stage, stage_record
-from orchestrator.execution.job import StageFailed, StageJob
+from orchestrator.execution.failures import GivenUp, StageFailed
+from orchestrator.execution.job import StageJob
 from orchestrator.execution.ledger import LEASE_SECONDS
 from orchestrator.execution.ledger_actor import find_ledger
 from orchestrator.execution.ray_stage import run_stage
 from orchestrator.execution.resources import Need, ResourceRequest
 from orchestrator.execution.setting import Setting
-from orchestrator.execution.tracker_actor import find_tracker
+from orchestrator.execution.store_lease import Lease, stage_holder, stage_lease
+from orchestrator.execution.tracker_actor import caller
 from orchestrator.execution.walk import ready_stages
 from trainables.stage import Stage, StopRequested
 
-DRIVER_RESOURCES = {"cpu": 0.01}
+DRIVER_RESOURCES = {"cpu": 0.0001}
 """Of each trial; the stages have their own."""
-DRIVER_FAILURES = 3
-"""How often the process of a driver may die; a failed stage ends its trial in good order."""
+DRIVER_FAILURES = 20
+"""How often the process of a driver may die, by whatever kills processes and nodes; a failed stage ends its trial in good order."""
 
 
 class WhenStopped(tune.Stopper):
@@ -85,50 +85,85 @@ class ChainRunner:
             ledger.withdraw.remote(owner)
 
     def _walk(self, target: Stage, ledger: Any, owner: str) -> None:
-        store = ArtifactStore(self.setting.store)
+        store, cluster = ArtifactStore(self.setting.store), ray.get_runtime_context().get_session_name()
         while ready := ready_stages(target, self.setting, store):
             for name in ready:
                 if story := store.failure(name):
                     raise StageFailed(story)
-            needs = {name: self.request.need(stage, self.has_gpus) for name, stage in ready.items()}
+            # What another cluster computes is not asked for: nothing is kept free for it here.
+            ours = {name: stage for name, stage in ready.items() if stage_holder(store, name, cluster) is None}
+            needs = {name: self.request.need(stage, self.has_gpus) for name, stage in ours.items()}
             granted = ray.get(ledger.ask.remote(self.setting.sweep, owner, needs))
             if granted is None:
                 if ray.get(ledger.stopping.remote(self.setting.sweep)):
                     raise StopRequested
                 continue
-            with _lease(ledger, self.setting.sweep, owner, granted, needs[granted]):
-                if not store.is_done(granted):  # it may have been finished between looking and asking
-                    self._run_and_track(ready[granted], granted, store)
+            with _Right(ledger, self.setting.sweep, owner, granted, needs[granted]) as right:
+                lease = stage_lease(store, granted, cluster)
+                if lease.take():
+                    with lease.held():
+                        if not store.is_done(granted):  # it may have been finished between looking and asking
+                            self._run_and_track(ready[granted], granted, store, right, lease)
 
-    def _run_and_track(self, stage: Stage, name: str, store: ArtifactStore) -> None:
-        """Run one stage and keep its MLflow run true, however it ends."""
-        tracker = find_tracker(self.setting.sweep)
-        tracker.call.remote("stage_started", stage_record(stage, name), True)
+    def _run_and_track(self, stage: Stage, name: str, store: ArtifactStore, right: _Right, lease: Lease) -> None:
+        """Run one stage and keep its MLflow run true, however it ends, also if it was taken over."""
+        call = caller(self.setting.sweep)
+        call("stage_started", stage_record(stage, name), True)
         try:
-            run_stage(StageJob.of(stage, self.setting), self.request.need(stage, self.has_gpus))
+            run_stage(StageJob.of(stage, self.setting, lease.id), right.need, right.widen)
         except StopRequested:
-            ray.get(tracker.call.remote("stage_ended", name, "KILLED", {}, {}))
+            call("stage_ended", name, "KILLED", {}, {})
+            if right.is_ending():  # else it was taken over
+                raise
+        except GivenUp as given_up:
+            call("stage_ended", name, "FAILED", {}, {})
+            given_up.remember(store, name)
             raise
-        except StageFailed:
-            ray.get(tracker.call.remote("stage_ended", name, "FAILED", {}, {}))
-            raise
-        deliver_stage(lambda *call: ray.get(tracker.call.remote(*call)), stage, name, store)
+        else:
+            deliver_stage(call, stage, name, store)
 
 
-@contextlib.contextmanager
-def _lease(ledger: Any, sweep: str, owner: str, fingerprint: str, need: Need) -> Iterator[None]:
-    """Hold the right to compute: renew it from a thread while this one waits for Ray, give it back at the end."""
-    ended = threading.Event()
+class _Right:
+    """The right to compute a stage in this cluster: renewed from a thread while its owner waits for Ray, given back at the end.
 
-    def renew() -> None:
-        while not ended.wait(LEASE_SECONDS / 10):
-            ledger.renew.remote(sweep, owner, fingerprint, need)
+    Args:
+        ledger: That gave it.
+        sweep: The owner's.
+        owner: Its name.
+        fingerprint: Of the stage.
+        need: What the stage was given.
 
-    thread = threading.Thread(target=renew, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-        ray.get(ledger.finish.remote(owner, fingerprint))
+    Attributes:
+        need: What it needs now.
+    """
+
+    def __init__(self, ledger: Any, sweep: str, owner: str, fingerprint: str, need: Need) -> None:
+        self.need = need
+        self._ledger, self._sweep, self._owner, self._fingerprint = ledger, sweep, owner, fingerprint
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._stay_alive, daemon=True)
+
+    def __enter__(self) -> _Right:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        ray.get(self._ledger.finish.remote(self._owner, self._fingerprint))
+
+    def is_ending(self) -> bool:
+        """Whether the sweep is being stopped."""
+        return ray.get(self._ledger.stopping.remote(self._sweep))
+
+    def widen(self, need: Need) -> None:
+        """It needs more from now on: what would take that away is not admitted any more."""
+        self.need = need
+        ray.get(self._renewed())
+
+    def _renewed(self) -> ray.ObjectRef:
+        return self._ledger.renew.remote(self._sweep, self._owner, self._fingerprint, self.need)
+
+    def _stay_alive(self) -> None:
+        while not self._ended.wait(LEASE_SECONDS / 10):
+            self._renewed()

@@ -8,14 +8,19 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ray
 
 from orchestrator.execution.ledger_actor import make_ledger
-from orchestrator.execution.tracker_actor import make_tracker
+from orchestrator.execution.tracker_actor import end_tracker, make_tracker
+
+if TYPE_CHECKING:
+    from orchestrator.execution.ledger_snapshot import Snapshot
 
 _STOP_SECONDS = 30.0  # for running stages to save their checkpoints
 _ALIVE_SECONDS = 10.0
+_ANSWER_SECONDS = 10.0  # of the ledger, when the work is over or to be shown; the cluster may be lost
 
 
 class RaySession:
@@ -43,9 +48,17 @@ class RaySession:
     def running(self) -> dict[str, tuple[float, float]]:
         """Fraction done and seconds so far of each running stage; nothing when the work has left the cluster."""
         try:
-            return ray.get(self._ledger.running.remote(), timeout=5)
+            return ray.get(self._ledger.running.remote(), timeout=_ANSWER_SECONDS)
         except ray.exceptions.RayError:
             return {}
+
+    def snapshot(self) -> Snapshot:
+        """What runs and what waits, of all work on the store, and why.
+
+        Raises:
+            ray.exceptions.RayError: The ledger does not answer.
+        """
+        return ray.get(self._ledger.snapshot.remote(), timeout=_ANSWER_SECONDS)
 
     def track(self, method: str, *arguments: object) -> None:
         """Call a method of the tracker and wait for it."""
@@ -57,11 +70,15 @@ class RaySession:
         threading.Thread(target=self._stop, daemon=True).start()
 
     def _stop(self) -> None:
-        ray.get(self._ledger.stop.remote(self.name))
         limit = time.monotonic() + _STOP_SECONDS
-        while time.monotonic() < limit and ray.get(self._ledger.running.remote(self.name)):
-            time.sleep(0.2)
-        self.stopped.set()
+        try:
+            ray.get(self._ledger.stop.remote(self.name), timeout=_STOP_SECONDS)
+            while time.monotonic() < limit and ray.get(self._ledger.running.remote(self.name), timeout=_STOP_SECONDS):
+                time.sleep(0.2)
+        except ray.exceptions.RayError:  # nobody can be told any more, but nothing new shall start
+            pass
+        finally:
+            self.stopped.set()
 
     @contextlib.contextmanager
     def joined(self) -> Iterator[None]:
@@ -73,9 +90,10 @@ class RaySession:
             yield
         finally:
             ended.set()
-            ray.kill(self._tracker)
-            if ray.get(self._ledger.leave.remote(self.name)) == 0:
-                ray.kill(self._ledger)
+            with contextlib.suppress(ray.exceptions.RayError):  # of a lost cluster nothing is left to be ended
+                end_tracker(self._tracker)
+                if ray.get(self._ledger.leave.remote(self.name), timeout=_ANSWER_SECONDS) == 0:
+                    ray.kill(self._ledger)
 
     def outcome(self, errors: Sequence[str]) -> str:
         """How the work ended, FINISHED or KILLED, given what went wrong in the drivers of its trials.

@@ -6,47 +6,85 @@ Train's local mode inside a pooled Ray task: a full trainer costs 9 to 14 s to s
 
 from __future__ import annotations
 
+import time
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import ray
 
 from orchestrator.artifacts import ArtifactStore
-from orchestrator.execution.job import StageFailed, StageJob
+from orchestrator.execution.cluster import current_shape
+from orchestrator.execution.failures import Kind, StageFailed, need_alone, persevere
+from orchestrator.execution.job import StageJob
 from orchestrator.execution.ledger_actor import find_ledger
+from orchestrator.execution.ray_failures import diagnosis
 from orchestrator.execution.resources import Need
-from trainables.errors import UserError
 from trainables.stage import StopRequested
 
 if TYPE_CHECKING:
     import torch
 
-_ATTEMPTS = 3  # a worker may be killed (memory, node, preemption); the stage then goes on from its checkpoint
+_LOST_SECONDS = 20.0  # until Ray knows that a node is dead whose processes it knows to be
 _CPU_SHARE = 0.95  # of each CPU; the rest is for the trial drivers, which hold 0.01 each
 
 
-def run_stage(job: StageJob, need: Need) -> None:
-    """Run a stage on the cluster and wait for its result. Called in a trial's driver.
+def run_stage(job: StageJob, need: Need, widen: Callable[[Need], None]) -> None:
+    """Run a stage on the cluster by the policy, and wait for its result. Called in a trial's driver.
+
+    Args:
+        job: The stage.
+        need: What it needs beside others.
+        widen: Told what an attempt needs instead, before it.
 
     Raises:
-        StageFailed: The stage raised what it would raise again, or came to no result in ``_ATTEMPTS`` attempts.
-        StopRequested: The sweep is being stopped.
+        GivenUp: It has failed for good.
+        StopRequested: The sweep is being stopped, or another process has taken the stage over.
     """
-    store, name = ArtifactStore(job.setting.store), job.fingerprint
-    ledger, story = find_ledger(job.setting.store), "it ended without a result"
-    for _ in range(_ATTEMPTS):
+    store, ledger = ArtifactStore(job.setting.store), find_ledger(job.setting.store)
+
+    def wait(seconds: float) -> None:
+        limit = time.monotonic() + seconds
+        while True:
+            if ray.get(ledger.stopping.remote(job.setting.sweep)):
+                raise StopRequested
+            if (left := limit - time.monotonic()) <= 0:
+                return
+            time.sleep(min(left, 1.0))
+
+    def attempt(alone: frozenset[str]) -> None:
+        if alone:
+            widen(wanted := need_alone(need, alone, current_shape().nodes))
+        else:
+            wanted = need
+        nodes = _living_nodes()
         try:
-            _run_alone(job, need) if need.workers == 1 else _run_together(job, need)
-        except Exception as error:  # Ray wraps what a worker raised in a dozen ways; the store and the ledger know what happened
-            story = str(error)
-        if store.is_done(name):
-            return
-        if ray.get(ledger.stopping.remote(job.setting.sweep)):
-            raise StopRequested
-        if known := store.failure(name):
-            raise StageFailed(known)
-    store.mark_failed(name, f"tried {_ATTEMPTS} times; the last time: {story}")
-    raise StageFailed(story)
+            _run_alone(job, wanted) if wanted.workers == 1 else _run_together(job, wanted)
+        except Exception as error:  # the store knows whether it came to its end all the same
+            if store.is_done(job.fingerprint):
+                return
+            wait(0.0)
+            failed = diagnosis(error)
+            doubtful = failed.kind is Kind.killed or (wanted.workers > 1 and failed.kind in (Kind.peer, Kind.passing))
+            raise (_unless_node_lost(failed, nodes, wait) if doubtful else failed) from None
+        if not store.is_done(job.fingerprint):
+            raise StageFailed("it ended without a result", Kind.killed)
+
+    persevere(job.stage(), attempt, wait)
+
+
+def _living_nodes() -> set[str]:
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+
+
+def _unless_node_lost(failed: StageFailed, before: set[str], wait: Callable[[float], None]) -> StageFailed:
+    """The failure, or that of a node which was lost since: a death, and what looks like a peer's, may be its doing."""
+    limit = time.monotonic() + _LOST_SECONDS
+    while not before - _living_nodes():
+        if len(before) == 1 or time.monotonic() > limit:  # of one node, it is the one that this process is on
+            return failed
+        wait(1.0)
+    return StageFailed(str(failed), Kind.lost)
 
 
 def _run_alone(job: StageJob, need: Need) -> None:
@@ -104,17 +142,21 @@ def _train_loop(config: dict[str, Any]) -> None:
 
     job = StageJob.model_validate(config["job"])
     context = ray.train.get_context()
-    run_job(
-        job,
-        RayReporter(job.setting.store, job.setting.sweep),
-        RayParts(config["cpus"]),
-        rank=context.get_world_rank(),
-        world_size=context.get_world_size(),
-        device=_device(job, config["use_gpu"]),
-    )
+    reporter = RayReporter(job.setting.store, job.setting.sweep)
+    try:
+        run_job(
+            job,
+            reporter,
+            RayParts(config["cpus"]),
+            rank=context.get_world_rank(),
+            world_size=context.get_world_size(),
+            device=_device(config["use_gpu"]),
+        )
+    finally:
+        reporter.flush()
 
 
-def _device(job: StageJob, use_gpu: bool) -> torch.device:
+def _device(use_gpu: bool) -> torch.device:
     """The device that was reserved for this worker."""
     import ray.train.torch
     import torch
@@ -122,7 +164,8 @@ def _device(job: StageJob, use_gpu: bool) -> torch.device:
     if not use_gpu:
         return torch.device("cpu")
     if not torch.cuda.is_available():
-        story = "Ray reserved a GPU, but torch finds no CUDA device on this node; check its driver, or ask for --gpus-per-worker 0"
-        ArtifactStore(job.setting.store).mark_failed(job.fingerprint, story)
-        raise UserError(story)
+        raise StageFailed(
+            "Ray reserved a GPU, but torch finds no CUDA device on this node; check its driver, or ask for --gpus-per-worker 0",
+            Kind.fault,
+        )
     return ray.train.torch.get_device()

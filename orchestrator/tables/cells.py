@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from orchestrator.records import CellStatistics, RecordedSweep, SweepRecord, TrialResult
@@ -91,11 +92,16 @@ class Table:
         """The row that others are compared with unless they have their own."""
         return next((row for row in self.spec.rows if row.key == self.spec.baseline), None)
 
-    @property
+    @cached_property
     def baselines(self) -> tuple[Row, ...]:
         """All rows that others are compared with, in the order of the table."""
         keys = {self.spec.baseline, *map(self.spec.opponent, self.spec.rows)}
         return tuple(row for row in self.spec.rows if row.key in keys)
+
+    @cached_property
+    def published_columns(self) -> frozenset[str]:
+        """Keys of the columns that the source has a number of."""
+        return frozenset(column for (_, column), cell in self.cells.items() if cell.published)
 
     def compares(self, column: Column) -> bool:
         """Whether the rows are compared with a baseline in this column."""
@@ -173,7 +179,7 @@ def make_table(recorded: RecordedSweep, partial: bool = False) -> Table:
             statistics that are not those of the trials. With ``partial`` the caption tells the latter two instead.
     """
     sweep, trials = recorded.sweep, usable_trials(recorded)
-    fatal, doubtful, untold = fatal_faults(sweep, trials), doubtful_faults(sweep, trials), statistics_fault(recorded, trials)
+    fatal, doubtful, untold = fatal_faults(sweep, trials), doubtful_faults(recorded, trials), statistics_fault(recorded, trials)
     offer = "" if fatal else " (--partial makes the table all the same, and says so)"
     faults = Faults(f"the trials of {sweep.study!r}{offer}")
     for message in fatal if partial else [*fatal, *doubtful, *filter(None, [untold])]:
@@ -198,8 +204,11 @@ def _column_cells(
     recorded: RecordedSweep, column: Column, trials: Sequence[TrialResult], analysed: bool
 ) -> dict[tuple[str, str], Cell]:
     scale, cells, spec = 100.0 if column.percent else 1.0, {}, recorded.sweep.table
+    by_row: dict[str, list[TrialResult]] = {row.key: [] for row in spec.rows}
+    for trial in trials:
+        by_row[trial.row].append(trial)
     for row in spec.rows:
-        raw = {metric: _values_of(trials, row.key, metric) for metric in distinct_metrics(spec.columns)}
+        raw = {metric: _values_of(by_row[row.key], metric) for metric in distinct_metrics(spec.columns)}
         known = complete(spec, column, lambda metric, raw=raw: bool(raw[metric]))
         told = (
             CellStatistics.from_metrics(column.key, recorded.cells.get(row.key, {})) if analysed else _measured(spec, column, raw)
@@ -223,9 +232,8 @@ def _with_best(spec: TableSpec, column: Column, cells: Mapping[tuple[str, str], 
     }
 
 
-def _values_of(trials: Sequence[TrialResult], row: str, metric: str) -> dict[int, float]:
+def _values_of(of_row: Sequence[TrialResult], metric: str) -> dict[int, float]:
     """By seed; empty if a trial of the row lacks the metric, because the others answer another question."""
-    of_row = [trial for trial in trials if trial.row == row]
     return {t.seed: t.metrics[metric] for t in of_row} if all(metric in t.metrics for t in of_row) else {}
 
 

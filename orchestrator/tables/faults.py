@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from orchestrator.records import RecordedSweep, SweepRecord, TrialResult, statistics_digest, sweep_command
 from orchestrator.statistics.over_seeds import distinct_metrics
@@ -12,9 +12,10 @@ from orchestrator.statistics.over_seeds import distinct_metrics
 
 def usable_trials(recorded: RecordedSweep) -> list[TrialResult]:
     """The finished trials of declared rows and seeds, in the order of the rows and of the seeds."""
-    rows, seeds = [row.key for row in recorded.sweep.table.rows], recorded.sweep.seeds
+    rows = {row.key: place for place, row in enumerate(recorded.sweep.table.rows)}
+    seeds = {seed: place for place, seed in enumerate(recorded.sweep.seeds)}
     usable = [trial for trial in recorded.trials if trial.status == "FINISHED" and trial.row in rows and trial.seed in seeds]
-    return sorted(usable, key=lambda trial: (rows.index(trial.row), seeds.index(trial.seed), trial.fingerprint))
+    return sorted(usable, key=lambda trial: (rows[trial.row], seeds[trial.seed], trial.fingerprint))
 
 
 def fatal_faults(sweep: SweepRecord, trials: Sequence[TrialResult]) -> list[str]:
@@ -22,11 +23,12 @@ def fatal_faults(sweep: SweepRecord, trials: Sequence[TrialResult]) -> list[str]
     return _doubled_seeds(trials) + _not_finite(sweep, trials)
 
 
-def doubtful_faults(sweep: SweepRecord, trials: Sequence[TrialResult]) -> list[str]:
+def doubtful_faults(recorded: RecordedSweep, trials: Sequence[TrialResult]) -> list[str]:
     """Why like is not compared with like: seeds or metrics missing, mixed corpora, protocols or scales, one class of stage computed
     by several versions of its code, or by code that no commit holds.
     """
-    return _missing_seeds(sweep, trials) + _missing_metrics(sweep, trials) + _mixtures(trials) + _uncommitted(trials)
+    sweep = recorded.sweep
+    return _missing_seeds(recorded, trials) + _missing_metrics(sweep, trials) + _mixtures(trials) + _uncommitted(trials)
 
 
 def statistics_fault(recorded: RecordedSweep, trials: Sequence[TrialResult]) -> str | None:
@@ -38,7 +40,7 @@ def statistics_fault(recorded: RecordedSweep, trials: Sequence[TrialResult]) -> 
         if recorded.told_by
         else "no statistics of these trials were recorded"
     )
-    cost = "" if _missing_seeds(recorded.sweep, trials) else "computes nothing and "
+    cost = "" if _missing_seeds(recorded, trials) else "computes nothing and "
     anew = " anew" if recorded.told_by else ""
     return f"{found}; run `{sweep_command(recorded.sweep.study)}` again, which {cost}records them{anew}"
 
@@ -64,15 +66,26 @@ def _not_finite(sweep: SweepRecord, trials: Sequence[TrialResult]) -> list[str]:
     ]
 
 
-def _missing_seeds(sweep: SweepRecord, trials: Sequence[TrialResult]) -> list[str]:
-    there = {(trial.row, trial.seed) for trial in trials}
+def _missing_seeds(recorded: RecordedSweep, trials: Sequence[TrialResult]) -> list[str]:
+    there, sweep = {(trial.row, trial.seed) for trial in trials}, recorded.sweep
+    reasons = {(trial.row, trial.seed): trial.failure for trial in recorded.trials if trial.failure}
     faults = []
     for row in sweep.table.rows:
         missing = [seed for seed in sweep.seeds if (row.key, seed) not in there]
         if missing:
-            noun = "seed" if len(missing) == 1 else "seeds"
-            faults.append(f"row {row.key!r} lacks {noun} {', '.join(map(str, missing))} of {len(sweep.seeds)}")
+            why = {seed: reasons[row.key, seed] for seed in missing if (row.key, seed) in reasons}
+            faults.append(f"row {row.key!r} lacks {_seeds(missing)} of {len(sweep.seeds)}{_why(why)}")
     return faults
+
+
+def _why(reasons: Mapping[int, str]) -> str:
+    """Why seeds are missing, each reason once."""
+    told = [f"{_seeds([seed for seed in reasons if reasons[seed] == each])}: {each}" for each in dict.fromkeys(reasons.values())]
+    return f" ({'; '.join(told)})" if told else ""
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
 
 
 def _missing_metrics(sweep: SweepRecord, trials: Sequence[TrialResult]) -> list[str]:

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from orchestrator.artifacts import ArtifactStore
-from orchestrator.execution.job import StageFailed
+from orchestrator.execution.failures import StageFailed
 from orchestrator.execution.local import LocalExecutor
 from orchestrator.execution.walk import ready_stages
 from orchestrator.plan import PlannedTrial
@@ -137,18 +137,6 @@ def test_a_worker_with_other_code_refuses_to_compute(tmp_path):
     other = LocalExecutor(run.setting.model_copy(update={"code": "something else"}), lambda *call: None)
     with pytest.raises(StageFailed, match="install the same version on every node"):
         other.finish_chain(Number())
-
-
-@pytest.mark.parametrize(("error", "lasting"), [(ValueError("a bug"), True), (OSError(28, "No space left on device"), False)])
-def test_what_may_pass_is_not_remembered_as_a_failure(tmp_path, monkeypatch, error, lasting):
-    def run_stage(stage, context):
-        raise error
-
-    monkeypatch.setattr(Number, "run", run_stage)
-    run, _ = executor(tmp_path)
-    with pytest.raises(StageFailed, match=str(error.args[-1])):
-        run.finish_chain(Number())
-    assert (ArtifactStore(tmp_path / "store").failure(run.setting.fingerprint(Number())) is not None) == lasting
 
 
 def test_only_stages_whose_upstream_is_finished_are_ready(tmp_path):

@@ -11,7 +11,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator.artifacts import ArtifactStore
-from orchestrator.search.claim import Claim, Holder, claimed
+from orchestrator.execution.store_lease import Holder
+from orchestrator.processes import process_space
+from orchestrator.search.claim import Claim, claimed
 from trainables.errors import UserError
 
 PLACE = "searches/key/claim.json"
@@ -20,7 +22,7 @@ PLACE = "searches/key/claim.json"
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr("orchestrator.search.claim._SETTLE_SECONDS", 0.05)
-    monkeypatch.setattr("orchestrator.search.claim._RENEW_SECONDS", 0.02)
+    monkeypatch.setattr("orchestrator.execution.store_lease.RENEW_SECONDS", 0.02)
 
 
 def claim(store):
@@ -75,7 +77,7 @@ def test_a_claim_on_another_machine_counts_as_gone_a_minute_after_its_last_sign_
 def test_a_killed_process_of_this_machine_is_gone_at_once(tmp_path):
     store = ArtifactStore(tmp_path)
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    another(store, host=os.uname().nodename, pid=process.pid)
+    another(store, host=os.uname().nodename, space=process_space(), pid=process.pid)
     with pytest.raises(UserError, match=f"by process {process.pid}"), claim(store):
         pass
     process.kill()

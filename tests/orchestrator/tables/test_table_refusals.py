@@ -37,6 +37,15 @@ def test_every_fault_of_the_trials_is_told_at_once() -> None:
     assert all(part in made for part in ("'simclr' lacks seeds 1, 2 of 3", "mixed scale: 'demo'", "1 trial computed by code"))
 
 
+def test_a_seed_that_is_missing_because_a_stage_failed_is_told_with_the_reason() -> None:
+    faulty = [t for t in trials() if (t.row, t.seed) not in {("simclr", 0), ("simclr", 1), ("simclr", 2)}]
+    reason = "session classifier failed: out of GPU memory, tried 2 times: CUDA out of memory"
+    faulty += [trial("simclr", seed, status="FAILED").model_copy(update={"failure": reason}) for seed in (0, 2)]
+    told = f"row 'simclr' lacks seeds 0, 1, 2 of 3 (seeds 0, 2: {reason})"
+    assert told in refusal(recorded(faulty))
+    assert told in caption(make_table(recorded(faulty), partial=True))
+
+
 def test_one_class_of_stage_computed_by_two_codes_is_refused_with_the_way_out() -> None:
     message = refusal(recorded(changed("crnn", code={"LogMel": "l1", "Classifier": "c2"})))
     assert (
