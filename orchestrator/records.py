@@ -110,7 +110,8 @@ class TrialRecord(Record):
 
     ``code`` maps the class of each stage of the chain to the digest of the code that computed it, which may be older than the code
     that runs the sweep; digests are joined by ``+`` where two stages of one class differ. Empty while nothing is computed.
-    ``dirty`` names the source files that no commit held when a stage of the chain was computed.
+    ``dirty`` names the source files that no commit held when a stage of the chain was computed. ``failure`` says which stage of the
+    chain failed and why, if one did.
     """
 
     key: str
@@ -120,6 +121,7 @@ class TrialRecord(Record):
     stages: tuple[str, ...]
     code: dict[str, str] = Field(default_factory=dict)
     dirty: tuple[str, ...] = ()
+    failure: str = ""
 
 
 class TrialResult(Record):
@@ -135,6 +137,7 @@ class TrialResult(Record):
     code: dict[str, str]  # digest by class of stage, see TrialRecord
     corpora: dict[str, str]  # digest by role
     dirty: tuple[str, ...] = ()  # see TrialRecord
+    failure: str = ""  # see TrialRecord
 
 
 class CellStatistics(Record):

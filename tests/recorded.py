@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestrator.records import CellStatistics, StageRecord, SweepRecord, TrialRecord, statistics_digest
-from orchestrator.tracking import Tracker, default_artifacts, default_uri
+from orchestrator.tracking import Tracker, default_artifacts, default_uri, read_sweep
 from orchestrator.tracking.store import Store
 from search_spaces.table import Column, Row, TableSpec
 
@@ -56,7 +56,9 @@ def record_all(tracker: Tracker, record: SweepRecord | None = None, **close) -> 
     for (row, seed), score in SCORES.items():
         tracker.trial_ended(trial(row, seed), "FINISHED", {"f1": score})
     cells = {row: statistics.as_metrics("f1") for row, statistics in STATISTICS.items()}
-    tracker.write_statistics(cells, statistics_digest(tracker._trials.values()))
+    tracker.flush()
+    recorded = read_sweep(tracker._uri, (record or sweep()).study, (record or sweep()).key)
+    tracker.write_statistics(cells, statistics_digest(recorded.trials))
     tracker.close_sweep("FINISHED", **close)
     assert tracker.healthy
 

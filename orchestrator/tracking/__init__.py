@@ -8,7 +8,9 @@ Everything is keyed by tags (``sweep``, ``kind``, ``row``, ``seed``, ``fingerpri
 and a killed sweep finds its runs. Ids, settings, numbers and pictures of numbers are logged; never audio, transcripts or a
 participant's scores.
 
-``store`` alone imports mlflow, and only when a store is opened.
+``store`` alone imports mlflow, and only when a store is opened. ``sweep_runs``, ``stages`` and ``points`` say what is written, one
+call after the other; ``tracker`` takes it from the sweep without keeping it waiting, and ``lanes`` does it, again where MLflow was
+away.
 """
 
 from orchestrator.tracking.reading import read_sweep, studies, study_page

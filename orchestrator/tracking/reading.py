@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from orchestrator.records import RecordedSweep, SweepRecord, TrialResult, sweep_command
+from orchestrator.tracking.credentials import without_secrets
 from orchestrator.tracking.store import (
     RUNS_PAGE,
     TAG_LENGTH,
@@ -23,7 +24,6 @@ from orchestrator.tracking.store import (
     parts,
     reason_of,
     sqlite_file,
-    without_password,
 )
 from trainables.errors import UserError
 
@@ -100,6 +100,7 @@ def trial_result(run: Run) -> TrialResult:
         code=_group(tags, "code."),
         corpora=_group(tags, "corpus."),
         dirty=tuple(tags.get("dirty", "").split()),
+        failure=tags.get("failure", ""),
     )
 
 
@@ -130,5 +131,5 @@ def _open(uri: str) -> Store:
     except Exception as error:
         if not is_failure_of_mlflow(error):
             raise
-        raise UserError(f"cannot read MLflow at {without_password(uri)}: {reason_of(error)}; check MLFLOW_TRACKING_URI") from error
+        raise UserError(f"cannot read MLflow at {without_secrets(uri)}: {reason_of(error)}; check MLFLOW_TRACKING_URI") from error
     return store

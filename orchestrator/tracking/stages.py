@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,20 @@ _RESULT = "result/"
 
 
 @dataclass
+class _Curve:
+    """What a run has of a metric: all points that were sent up to a step, but those that were passed over."""
+
+    last: int
+    points: int
+
+
+@dataclass
 class _Writing:
-    """A run that is being written, and metric and step of the points that it has."""
+    """A run that is being written."""
 
     run_id: str
-    points: set[tuple[str, int]]
+    name: str
+    curves: dict[str, _Curve]
     ended: bool = False
 
 
@@ -37,37 +47,46 @@ class _Delivery:
 
 
 class StageRuns:
-    """Writes the runs of the stages of one sweep; see :class:`orchestrator.tracking.Tracker` for what its calls promise."""
+    """Writes the runs of the stages of one sweep; see :class:`orchestrator.tracking.Tracker` for what its calls promise.
+
+    A call that raised may be made again.
+    """
 
     def __init__(self, store: Store, sweep: str) -> None:
         self._store, self._sweep = store, sweep
-        self._writing: dict[str, _Writing] = {}  # this and the next by fingerprint
+        self._writing: dict[str, _Writing] = {}  # this and the next three by fingerprint
         self._deliveries: dict[str, _Delivery] = {}
         self._links: dict[str, str] = {}
+        self._known: dict[str, list[Run]] = defaultdict(list)
         self.experiment = store.experiment(_EXPERIMENT, "stages", "One run per executed stage.")
+        for run in store.search(self.experiment, equals("sweep", sweep)):  # one question for what would be thousands
+            self._known[run.data.tags["fingerprint"]].append(run)
 
     def started(self, stage: StageRecord, executing: bool) -> None:
         """See :meth:`orchestrator.tracking.Tracker.stage_started`."""
         writing = self._writing.get(stage.fingerprint)
         if writing and not writing.ended:
             return
-        found = self._found(stage.fingerprint)
+        known = [] if executing else self._known[stage.fingerprint]
+        found = known or self._store.search(self.experiment, equals("fingerprint", stage.fingerprint))
         finished = [run for run in found if run.info.status == "FINISHED"]
-        if finished and not executing:
-            self._deliveries[stage.fingerprint] = _Delivery(stage, finished[0])
-            return
+        kept = finished[-1:] if finished and not executing else []  # the oldest, if two sweeps delivered it at one time
         for run in finished:
-            self._store.delete(run.info.run_id)
-        self._open(stage, next((run for run in found if run.info.status in ("RUNNING", "KILLED")), None))
+            if run not in kept:
+                self._delete(stage.fingerprint, run)
+        if kept:
+            self._deliveries[stage.fingerprint] = _Delivery(stage, kept[0])
+        else:
+            self._open(stage, next((run for run in found if run.info.status in ("RUNNING", "KILLED")), None))
 
-    def log(self, fingerprint: str, points: Sequence[Point]) -> None:
-        """See :meth:`orchestrator.tracking.Tracker.log_stage`."""
+    def log(self, fingerprint: str, points: Sequence[Point], whole: bool = False) -> None:
+        """See :meth:`orchestrator.tracking.Tracker.log_stage`; ``whole`` curves fill whatever gaps their run has."""
         if delivery := self._deliveries.get(fingerprint):
             delivery.points += points
         elif writing := self._writing.get(fingerprint):
-            fresh = {(point[0], point[2]): point for point in points if (point[0], point[2]) not in writing.points}
-            self._store.write(writing.run_id, metrics=list(fresh.values()))
-            writing.points.update(fresh)
+            self._send(writing, points)
+            if whole:
+                self._fill(writing, points)
 
     def ended(
         self,
@@ -76,37 +95,79 @@ class StageRuns:
         metrics: Mapping[str, float],
         provenance: Mapping[str, Scalar],
         pictures: Mapping[str, bytes],
+        stamp: int,
     ) -> None:
-        """See :meth:`orchestrator.tracking.Tracker.stage_ended`."""
-        if delivery := self._deliveries.pop(fingerprint, None):
+        """See :meth:`orchestrator.tracking.Tracker.stage_ended`; ``stamp`` is the time of the closing metrics in ms."""
+        if delivery := self._deliveries.get(fingerprint):
             if _tells_the_same(delivery.recorded, metrics, provenance):
                 self._keep(delivery.recorded.info.run_id, pictures, delivery.recorded.data.tags.get(FIGURES))
+                self._note_link(fingerprint, delivery.recorded.info.run_id, delivery.recorded.info.run_name)
+                del self._deliveries[fingerprint]
                 return
-            self._store.delete(delivery.recorded.info.run_id)
-            self._open(delivery.stage, None)
-            self.log(fingerprint, delivery.points)
-        writing, stamp = self._writing[fingerprint], now()
+            self._supersede(delivery)
+        if (writing := self._writing.get(fingerprint)) is None:
+            return  # it began while nothing more could be kept for MLflow: the end of the sweep delivers it
         points = [(f"{_RESULT}{name}", value, 0, stamp) for name, value in metrics.items()]
         self._store.write(writing.run_id, points, tags={f"provenance.{name}": value for name, value in provenance.items()})
         self._keep(writing.run_id, pictures)
         self._store.end(writing.run_id, status)
         writing.ended = True
+        if status == "FINISHED":
+            self._note_link(fingerprint, writing.run_id, writing.name)
 
-    def forget(self) -> None:
-        """Count no stage as being written any more: their runs were ended."""
+    def end_left_over(self, experiment: str) -> None:
+        """End the stages, and in ``experiment`` the trials and points, that the sweep started, in whichever process, and that did
+        not come to an end.
+        """
+        for place in (self.experiment, experiment):
+            for run in self._store.search(place, f"{equals('sweep', self._sweep)} and attributes.status = 'RUNNING'"):
+                if run.data.tags["kind"] in ("stage", "trial", "point"):
+                    self._store.end(run.info.run_id, "KILLED")
         self._writing.clear()
 
     def link(self, fingerprint: str) -> str:
         """Markdown that leads to a stage's run."""
         if fingerprint not in self._links:
-            run = next((run for run in self._found(fingerprint) if run.info.status == "FINISHED"), None)
+            found = self._known[fingerprint] or self._store.search(self.experiment, equals("fingerprint", fingerprint))
+            run = next((run for run in found if run.info.status == "FINISHED"), None)
             if run is None:
                 return f"`{fingerprint}` (no run recorded)"
-            self._links[fingerprint] = f"[{run.info.run_name}](#/experiments/{self.experiment}/runs/{run.info.run_id})"
+            self._note_link(fingerprint, run.info.run_id, run.info.run_name)
         return self._links[fingerprint]
 
-    def _found(self, fingerprint: str) -> list[Run]:
-        return self._store.search(self.experiment, equals("fingerprint", fingerprint))
+    def _note_link(self, fingerprint: str, run_id: str, name: str) -> None:
+        self._links[fingerprint] = f"[{name}](#/experiments/{self.experiment}/runs/{run_id})"
+
+    def _send(self, writing: _Writing, points: Sequence[Point]) -> None:
+        """What is beyond the last step of its metric: what was sent before is there, once."""
+        curves = writing.curves
+        fresh = {(point[0], point[2]): point for point in points if point[0] not in curves or point[2] > curves[point[0]].last}
+        self._store.write(writing.run_id, list(fresh.values()))
+        writing.curves |= _extended(curves, fresh)
+
+    def _fill(self, writing: _Writing, points: Sequence[Point]) -> None:
+        """What a run lacks of whole curves, because it was passed over when there was no room for it."""
+        whole = {(point[0], point[2]): point for point in points}
+        if all(writing.curves[name].points == curve.points for name, curve in _extended({}, whole).items()):
+            return
+        there = self._store.steps(writing.run_id)
+        lacking = {key: point for key, point in whole.items() if key[1] not in there.get(key[0], ())}
+        self._store.write(writing.run_id, list(lacking.values()))
+        writing.curves |= _extended({}, whole)
+
+    def _supersede(self, delivery: _Delivery) -> None:
+        """Give a stored result a run of its own in place of the recorded one, which is not of it."""
+        stage, writing = delivery.stage, self._writing.get(delivery.stage.fingerprint)
+        if writing is None or writing.ended:
+            self._delete(stage.fingerprint, delivery.recorded)
+            found = self._store.search(self.experiment, equals("fingerprint", stage.fingerprint))
+            self._open(stage, next((run for run in found if run.info.status == "RUNNING"), None))
+        self._send(self._writing[stage.fingerprint], delivery.points)
+        del self._deliveries[stage.fingerprint]
+
+    def _delete(self, fingerprint: str, run: Run) -> None:
+        self._known.pop(fingerprint, None)
+        self._store.delete(run.info.run_id)
 
     def _keep(self, run_id: str, pictures: Mapping[str, bytes], kept: str | None = None) -> None:
         """Keep pictures with a run, unless ``kept`` says that it has them; a tag says so as soon as they are all there."""
@@ -118,9 +179,21 @@ class StageRuns:
     def _open(self, stage: StageRecord, unfinished: Run | None) -> None:
         tags = {"kind": "stage", "stage": stage.name, "fingerprint": stage.fingerprint, "sweep": self._sweep}  # that runs it now
         name = f"{stage.title} {stage.fingerprint.rsplit('-', 1)[-1][:8]}"
-        run_id = self._store.open(self.experiment, unfinished, name, stage.settings, tags, now())
-        self._writing[stage.fingerprint] = _Writing(run_id, self._store.points(unfinished) if unfinished else set())
+        self._known.pop(stage.fingerprint, None)
         self._links.pop(stage.fingerprint, None)
+        run_id = self._store.open(self.experiment, unfinished, name, stage.settings, tags, now())
+        there = self._store.steps(run_id) if unfinished else {}
+        curves = {metric: _Curve(max(steps), len(steps)) for metric, steps in there.items()}
+        self._writing[stage.fingerprint] = _Writing(run_id, name, curves)
+
+
+def _extended(curves: Mapping[str, _Curve], points: Iterable[tuple[str, int]]) -> dict[str, _Curve]:
+    """Curves with more points, given by metric and step."""
+    extended = dict(curves)
+    for name, step in points:
+        before = extended.get(name)
+        extended[name] = _Curve(max(step, before.last), before.points + 1) if before else _Curve(step, 1)
+    return extended
 
 
 def _tells_the_same(recorded: Run, metrics: Mapping[str, float], provenance: Mapping[str, Scalar]) -> bool:

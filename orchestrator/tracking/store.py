@@ -5,16 +5,21 @@ mlflow is imported when a store is opened, not with this module: it costs a seco
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
+import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.records import Point, Scalar, Status
+from orchestrator.tracking.credentials import public_address, without_secrets
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -22,19 +27,24 @@ if TYPE_CHECKING:
 RUNS_PAGE = "#/experiments/{experiment}/runs?workflowType=machine_learning"
 """Path of an experiment's runs in MLflow's UI; without the last part the UI shows its pages for language models."""
 
-TAG_LENGTH = 8000  # this and the next three are MLflow's own limits
+TAG_LENGTH = 8000  # this and the next are MLflow's own limits; of a call they are 1000 entries, 100 of them params and 100 tags
 _PARAM_LENGTH = 6000
-_METRICS_A_CALL = 1000
+_METRICS_A_CALL = 800
 _PAIRS_A_CALL = 100
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines for every run that ends
-    # MLflow's defaults try an absent server for minutes; a sweep need not wait, for its next run delivers what is missing.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    # MLflow would send a request again whose answer was lost: there would be two runs. Whoever calls looks first, then tries again.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_KNOCK_SECONDS = 10.0
+_REFUSALS = (
+    {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", "NOT_IMPLEMENTED", "PERMISSION_DENIED", "UNAUTHENTICATED"}
+    | {"CUSTOMER_UNAUTHORIZED", "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST", "ENDPOINT_NOT_FOUND"}
+)  # fmt: skip
 _log = logging.getLogger(__name__)
 
 
@@ -57,12 +67,13 @@ class Store:
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # its retries; whoever gives up says so once
         from mlflow import MlflowClient
 
-        self.uri = without_password(uri)
+        self.uri = without_secrets(uri)
         self._artifacts = artifacts
         self._keeps_artifacts = True
         file = sqlite_file(uri)
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
+        _knock(uri)
         self._client = MlflowClient(tracking_uri=uri)
 
     def find_experiment(self, name: str) -> str | None:
@@ -98,12 +109,13 @@ class Store:
         """All runs of an experiment id that meet MLflow's filter ``condition``, the newest first."""
         runs: list[Run] = []
         token = None
-        while True:
-            page = self._client.search_runs([experiment], condition, max_results=1000, page_token=token)
-            runs += page
-            token = page.token
-            if not token:
-                return runs
+        with _nothing_collected():
+            while True:
+                page = self._client.search_runs([experiment], condition, max_results=1000, page_token=token)
+                runs += page
+                token = page.token
+                if not token:
+                    return runs
 
     def get(self, run_id: str) -> Run:
         """A run as it is now."""
@@ -117,7 +129,7 @@ class Store:
             # With its tags at once: a run without them, left by a process killed in between, would never be found again.
             texts = {_name(key): value[:TAG_LENGTH] for key, value in tags.items()}
             run = self._client.create_run(experiment, start_time=start, tags=texts, run_name=name)
-        else:
+        elif run.info.status != "RUNNING":
             self._client.update_run(run.info.run_id, status="RUNNING")
         missing = {key: value for key, value in params.items() if _name(key) not in run.data.params}  # a param cannot change
         changed = {key: value for key, value in tags.items() if run.data.tags.get(_name(key)) != value[:TAG_LENGTH]}
@@ -137,17 +149,14 @@ class Store:
         param_list = [Param(_name(key), str(value)[:_PARAM_LENGTH]) for key, value in (params or {}).items()]
         tag_list = [RunTag(_name(key), str(value)[:TAG_LENGTH]) for key, value in (tags or {}).items()]
         metric_list = [Metric(_name(key), float(value), stamp, step) for key, value, step, stamp in metrics]
-        for part in parts(metric_list, _METRICS_A_CALL):
-            self._client.log_batch(run_id, metrics=part)
-        for part in parts(param_list, _PAIRS_A_CALL):
-            self._client.log_batch(run_id, params=part)
-        for part in parts(tag_list, _PAIRS_A_CALL):
-            self._client.log_batch(run_id, tags=part)
+        calls = (parts(metric_list, _METRICS_A_CALL), parts(param_list, _PAIRS_A_CALL), parts(tag_list, _PAIRS_A_CALL))
+        for some_metrics, some_params, some_tags in zip_longest(*calls, fillvalue=()):
+            self._client.log_batch(run_id, metrics=some_metrics, params=some_params, tags=some_tags)
 
-    def points(self, run: Run) -> set[tuple[str, int]]:
-        """Metric and step of every point that a run has."""
-        run_id = run.info.run_id
-        return {(name, point.step) for name in run.data.metrics for point in self._client.get_metric_history(run_id, name)}
+    def steps(self, run_id: str) -> dict[str, set[int]]:
+        """The steps of every metric at which a run has a point."""
+        names = self._client.get_run(run_id).data.metrics
+        return {name: {point.step for point in self._client.get_metric_history(run_id, name)} for name in names}
 
     def keep(self, run_id: str, paths: Sequence[Path], folder: str | None = None) -> bool:
         """Keep files with a run, in a folder of its artifacts; returns whether they are all there.
@@ -159,8 +168,10 @@ class Store:
                 try:
                     self._client.log_artifact(run_id, str(path), folder)
                 except Exception as error:
+                    self._client.get_run(run_id)  # if the server itself is away, that is what is wrong
                     self._keeps_artifacts = False
-                    _log.warning("MLflow at %s takes no artifacts (%s); figures and tables stay in the results", self.uri, error)
+                    told = without_secrets(str(error))
+                    _log.warning("MLflow at %s takes no artifacts (%s); figures and tables stay in the results", self.uri, told)
         return self._keeps_artifacts
 
     def keep_contents(self, run_id: str, contents: Mapping[str, bytes], folder: str) -> bool:
@@ -201,11 +212,6 @@ def sqlite_file(uri: str) -> Path | None:
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 
 
-def without_password(uri: str) -> str:
-    """An address, or a message with one, as it may be printed."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", uri)
-
-
 def is_failure_of_mlflow(error: Exception) -> bool:
     """Whether it is MLflow, its database, its server or the way there that failed, and not this program."""
     from mlflow.exceptions import MlflowException
@@ -216,6 +222,16 @@ def is_failure_of_mlflow(error: Exception) -> bool:
     return isinstance(error, MlflowException | SQLAlchemyError | HTTPError | OSError | ImportError)
 
 
+def is_outage(error: Exception) -> bool:
+    """Whether what failed may work later: the server or its database is away or overloaded, and has not refused what was asked."""
+    from mlflow.exceptions import MlflowException
+
+    if isinstance(error, MlflowException):
+        # A server whose database has no connection left answers 400, as if the request were wrong.
+        return error.error_code not in _REFUSALS or "QueuePool limit" in str(error)
+    return is_failure_of_mlflow(error) and not isinstance(error, ImportError)
+
+
 def same_numbers(stored: Mapping[str, float], given: Mapping[str, float]) -> bool:
     """Whether two sets of metrics are equal to the last bit, NaN being itself."""
     return {name: repr(float(value)) for name, value in stored.items()} == {name: repr(float(v)) for name, v in given.items()}
@@ -223,13 +239,34 @@ def same_numbers(stored: Mapping[str, float], given: Mapping[str, float]) -> boo
 
 def page(uri: str, path: str) -> str:
     """Address of a page of MLflow's UI: of the server, or of ``mlflow ui`` at its usual port for a local store."""
-    server = without_password(uri).rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
+    server = public_address(uri) if uri.startswith("http") else "http://127.0.0.1:5000"
     return f"{server}/{path}"
 
 
 def reason_of(error: Exception) -> str:
     """An error in one line, as it may be printed."""
-    return without_password(f"{type(error).__name__}: {error}".splitlines()[0][:300])
+    return without_secrets(f"{type(error).__name__}: {error}").splitlines()[0][:300]
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """MLflow makes dozens of objects of each run, which all stay: to look for garbage among them takes as long as making them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _knock(uri: str) -> None:
+    """Raise OSError if the host of a database does not answer: MLflow asks an absent one for two minutes before it says so."""
+    from sqlalchemy.engine import make_url
+
+    if uri.startswith(tuple(_PORTS)) and (url := make_url(uri)).host:
+        address = url.host, url.port or _PORTS[url.get_backend_name()]
+        socket.create_connection(address, _KNOCK_SECONDS).close()
 
 
 def now() -> int:

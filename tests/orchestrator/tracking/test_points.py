@@ -52,6 +52,7 @@ def test_a_killed_search_goes_on_in_its_own_runs(results: Path) -> None:
     tracker.open_search(SEARCH)
     tracker.stage_started(SHARED)
     tracker.point_told(0, POINT, {1: 0.5}, None, "running")
+    tracker.leave()
     tell_all(results)
     assert [name for name, *_ in facts(results)] == ["point 0 (complete)", "point 1 (pruned)", "search of toy demo"]
     assert [run.info.status for run in runs(results, "stages")] == ["KILLED"]

@@ -99,6 +99,7 @@ def test_an_incomplete_sweep_is_refused_unless_partial(results: Path) -> None:
     tracker = tracker_of(results)
     tracker.open_sweep(sweep())
     tracker.trial_ended(trial("a", 0), "FINISHED", {"f1": 0.5})
+    tracker.flush()
     told_by = statistics_digest(read_sweep(default_uri(results), "toy").trials)
     tracker.write_statistics({"a": CellStatistics(n=1, mean=0.5).as_metrics("f1")}, told_by)
     tracker.close_sweep("KILLED")

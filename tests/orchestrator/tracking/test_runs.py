@@ -111,6 +111,7 @@ def test_a_killed_sweep_goes_on_in_its_own_runs_and_leaves_none_running(results:
     killed.stage_started(SHARED)
     killed.log_stage(SHARED.fingerprint, [("train/loss", 1.0, 0, 1000), ("train/loss", 0.5, 1, 1001)])
     killed.trial_ended(trial("b", 0), "FAILED", {})
+    killed.leave()
     before = {run.info.run_id for run in [*runs(results), *runs(results, "stages")]}
     record_all(tracker_of(results))
     after = [*runs(results), *runs(results, "stages")]
@@ -124,6 +125,7 @@ def test_a_point_sent_twice_is_there_once(results: Path) -> None:
     killed.open_sweep(sweep())
     killed.stage_started(SHARED)
     killed.log_stage(SHARED.fingerprint, [("train/loss", 1.0, 0, 1000), ("train/loss", 0.5, 1, 1001)])
+    killed.leave()
     record_all(tracker_of(results))
     (stage,) = runs(results, "stages")
     history = Store(default_uri(results))._client.get_metric_history(stage.info.run_id, "train/loss")
@@ -137,6 +139,7 @@ def test_thousands_of_points_go_in_one_call(results: Path) -> None:
     tracker.open_sweep(sweep())
     tracker.stage_started(SHARED)
     tracker.log_stage(SHARED.fingerprint, [("train/loss", 0.1 * step, step, 1000 + step) for step in range(2500)])
+    tracker.flush()
     (stage,) = runs(results, "stages")
     assert len(Store(default_uri(results))._client.get_metric_history(stage.info.run_id, "train/loss")) == 2500
 
@@ -147,6 +150,7 @@ def test_a_failed_stage_that_is_run_again_has_two_runs(results: Path) -> None:
     tracker.stage_started(SHARED)
     tracker.stage_ended(SHARED.fingerprint, "FAILED", {}, {})
     record_stage(tracker)
+    tracker.flush()
     assert sorted(run.info.status for run in runs(results, "stages")) == ["FAILED", "FINISHED"]
 
 
@@ -155,6 +159,7 @@ def test_an_interrupted_sweep_has_only_killed_and_finished_runs(results: Path) -
     tracker.open_sweep(sweep())
     tracker.stage_started(SHARED)
     tracker.trial_ended(trial("a", 0), "FINISHED", {"f1": 0.5})
+    tracker.leave()
     tracker_of(results).open_sweep(sweep())
     closing = tracker_of(results)
     closing.open_sweep(sweep())
@@ -218,6 +223,7 @@ def test_a_delivered_result_that_is_not_the_recorded_one_supersedes_it_with_its_
     again = tracker_of(results)
     again.open_sweep(sweep())
     record_stage(again, **change)
+    again.flush()
     (stage,) = runs(results, "stages")
     loss = change.get("loss", 0.2)
     assert stage.info.status == "FINISHED"
@@ -243,8 +249,10 @@ def test_a_trial_tells_the_files_that_no_commit_held_until_they_are_committed(re
     tracker = tracker_of(results)
     tracker.open_sweep(sweep())
     tracker.trial_ended(trial("a", 0).model_copy(update={"dirty": ("trainables/crnn.py",)}), "FINISHED", {"f1": 0.5})
+    tracker.flush()
     assert [t.dirty for t in read_sweep(default_uri(results), "toy").trials] == [("trainables/crnn.py",)]
     tracker.trial_ended(trial("a", 0), "FINISHED", {"f1": 0.5})
+    tracker.flush()
     assert [t.dirty for t in read_sweep(default_uri(results), "toy").trials] == [()]
 
 
