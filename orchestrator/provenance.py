@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.metadata
+import json
 import platform
 import subprocess
 from functools import cache
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from orchestrator.execution.job import StageJob
     from trainables.stage import Stage
 
+SENT = "sent.json"
+"""Beside packages that were sent to a cluster: ``commit`` and ``dirty`` of the checkout that they are a copy of."""
 _PACKAGES = ("torch", "numpy", "ray", "mlflow", "scikit-learn", "librosa")
 
 
@@ -71,23 +74,35 @@ def _source(module: str, root: Path) -> Path:
 
 @cache
 def git_commit() -> str:
-    """Commit of the checkout that the program runs from; 'none' outside a checkout."""
-    return _git("rev-parse", "--short=12", "HEAD").strip() or "none"
+    """Commit of the checkout that the program runs from, or was sent from; 'none' elsewhere."""
+    return _sent().get("commit") or _git("rev-parse", "--short=12", "HEAD").strip() or "none"
 
 
 @cache
 def dirty_files() -> tuple[str, ...]:
-    """Source files of ours that no commit holds as they are now; none outside a checkout.
+    """Source files of ours that no commit holds as they are now, or were when they were sent; none where there is no checkout.
 
     ``search_spaces`` is exempt: what a study asks is in the identity of every stage, and a table records its own rows.
     """
+    if sent := _sent():
+        return tuple(sent["dirty"])
     lines = _git("status", "--porcelain", "--untracked-files=all", "--", "trainables", "orchestrator").splitlines()
     return tuple(sorted(line[3:] for line in lines if line.endswith(".py")))
 
 
+def _sent() -> dict[str, Any]:
+    """What a submission told of its checkout (:mod:`orchestrator.submission.checkout`); nothing where none sent this copy."""
+    file = _root() / SENT
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def _root() -> Path:
+    return Path(__file__).resolve().parent.parent
+
+
 def _git(*arguments: str) -> str:
     """What git says of the checkout; nothing where there is none."""
-    command = ["git", "-C", str(Path(__file__).resolve().parent.parent), *arguments]
+    command = ["git", "-C", str(_root()), *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
     except (OSError, subprocess.SubprocessError):
