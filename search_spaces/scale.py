@@ -113,7 +113,7 @@ _SMOKE = {
     "CpcPretraining": {"size": 8, "encoder_layers": 1, "batch_size": 4, "epochs": 1, "precision": "float32"},
     "AttributeRegression": {"attention_size": 8, "epochs": 1, "precision": "float32"},
     "JointRegression": {"size": 8, "encoder_layers": 1, "attention_size": 8, "epochs": 1, "precision": "float32"},
-    "MfccSegments": {"segment_seconds": 0.5, "min_seconds": 0.25, "hop": 1024},
+    "MfccSegments": {"segment_seconds": 1.0, "min_seconds": 0.5, "hop": 2048},
     "ResnetClassifier": {"width": 4, "head_epochs": 1, "epochs": 1, "range_steps": 20},
     "CrnnClassifier": {"width": 1, "hidden_size": 4, "segments_per_session": 2, "epochs": 1, "precision": "float32"},
 }

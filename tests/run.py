@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 LIMIT = 60 * 60  # seconds
+_ROOT = Path(__file__).parent.parent
 _OF_CORPORA = ("tests/trainables/corpora", "tests/trainables/leakage")
+# To look for them in all files would import everything, which takes half a minute of computing.
+_ON_RAY = sorted(str(file.relative_to(_ROOT)) for file in (_ROOT / "tests").rglob("test_*.py") if "mark.ray" in file.read_text())
 SHARES = {
     "of stages": ["-m", "not ray and not slow", "tests/trainables", *(f"--ignore={folder}" for folder in _OF_CORPORA)],
     "of corpora": ["-m", "not ray and not slow", *_OF_CORPORA],
     "of sweeps and tables": ["-m", "not ray and not slow", "tests", "--ignore=tests/trainables"],
-    "on a Ray cluster": ["-m", "ray and not slow", "tests"],
+    "on a Ray cluster": ["-m", "ray and not slow", *_ON_RAY],
 }
 
 
@@ -50,8 +53,7 @@ def _running(arguments: list[str]) -> Iterator[tuple[subprocess.Popen, BinaryIO]
         command = [sys.executable, "-m", "pytest", *arguments]
         streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
         environment = {"OMP_NUM_THREADS": "1", **os.environ}  # four processes with a thread per core would wait for each other
-        root = Path(__file__).parent.parent
-        share = subprocess.Popen(command, cwd=root, env=environment, start_new_session=True, **streams)
+        share = subprocess.Popen(command, cwd=_ROOT, env=environment, start_new_session=True, **streams)
         try:
             yield share, output
         finally:

@@ -155,6 +155,7 @@ def test_a_search_that_goes_on_with_a_leak_is_tagged_with_it(tmp_path, results, 
     tracker = tracker_of(results)
     tracker.open_search(plan.record)
     tracker.point_told(0, {"lambda_": 0.3}, {1: 0.5}, 0.7, "complete")
+    tracker.flush()
     tags = {run.data.tags["kind"]: run.data.tags for run in runs(results, "reclr_search")}
     assert set(tags) == {"search", "point"}
     assert all("audio content" in tag["leaks"] for tag in tags.values())
@@ -169,6 +170,7 @@ def test_a_search_without_leaks_has_no_such_tag(results):
         SearchRecord(study="toy", key="key", title="Toys", source="A Paper", scale="demo", seeds=(0,), trials=1, protocol="p")
     )
     tracker.point_told(0, {"lambda_": 0.3}, {}, None, "running")
+    tracker.flush()
     assert len(runs(results)) == 2
     assert not any({"leaks", "stated"} & set(run.data.tags) for run in runs(results))
 

@@ -1,10 +1,9 @@
-"""Parts on a Ray cluster: shared between processes, none lost with a process, none done twice after a stop."""
+"""Parts on a Ray cluster of two CPUs: shared between processes, none lost with a process, none done twice after a stop."""
 
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,7 @@ SCRIPT = """
 import contextlib, json, sys, threading
 from pathlib import Path
 from orchestrator.execution.environment import set_environment
-set_environment(None)
+set_environment(sys.argv[2])
 import ray
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.execution.ray_drivers import ChainRunner
@@ -25,7 +24,7 @@ from tests.toys import toy_setting
 from trainables.stage import StopRequested
 
 home = Path(sys.argv[1])
-ray.init(address="local", num_cpus=2, log_to_driver=False, include_dashboard=False, namespace="speech-orchestrator",
+ray.init(address=sys.argv[2], log_to_driver=False, logging_level="ERROR", namespace="speech-orchestrator",
          runtime_env={"worker_process_setup_hook": "tests.orchestrator.toy_parts.known"})
 
 @contextlib.contextmanager
@@ -76,12 +75,10 @@ ray.shutdown()
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
-    """What a script tells that has a cluster of two CPUs."""
-    root = Path(__file__).parents[2]
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path_factory.mktemp("ray"))]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=root, env=environment)
+def told(ray_head, tmp_path_factory):
+    """What a script tells that has the cluster for itself."""
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path_factory.mktemp("ray")), ray_head.address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=os.environ | ray_head.environment)
     lines = [line for line in done.stdout.splitlines() if line.startswith("TOLD")]
     assert lines, done.stdout + done.stderr
     return json.loads(lines[0].removeprefix("TOLD"))

@@ -1,4 +1,4 @@
-"""A search on a local Ray cluster: stopped and killed midway, it goes on from its history; the test labels change nothing."""
+"""A search on a Ray cluster: stopped and killed midway, it goes on from its history; the test labels change nothing."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from orchestrator.artifacts import ArtifactStore
 from orchestrator.checks import Options, check
 from orchestrator.conductor import COMPLETE, INTERRUPTED, conduct
 from orchestrator.execution.local import LocalExecutor
+from orchestrator.execution.resources import ResourceRequest, StageRequest
 from orchestrator.search.history import History
 from orchestrator.searching import look_at
 from tests.orchestrator.search.toy_search import Driven
@@ -38,8 +39,9 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 TRIALS = 4
 
 
-# On a pretended machine with one CPU trials come one after the other, so that two searches compare.
-ASKED = {"study": "reclr_search", "scale": "smoke", "seeds": 1, "machine": {"CPU": 1.0, "GPU": 0.0}}
+# A pretraining takes the whole cluster, so that trials come one after the other, and two searches compare.
+REQUEST = ResourceRequest(gpus_per_worker=0.0, stages={"ContrastivePretraining": StageRequest(cpus=2)})
+ASKED = {"study": "reclr_search", "scale": "smoke", "seeds": 1, "request": REQUEST}
 # Runs the command once for each line that it is sent; the process is not this one, where Ray may have been imported already.
 COMMAND = f"""
 import sys
@@ -47,8 +49,10 @@ from pathlib import Path
 from rich.console import Console
 from orchestrator.checks import Options
 from orchestrator.conductor import conduct
+from orchestrator.execution.resources import ResourceRequest, StageRequest
+options = Options(**{ASKED}, corpora=sys.argv[1], results=Path(sys.argv[2]), address=sys.argv[3])
 for _ in sys.stdin:
-    print("EXIT", conduct(Options(**{ASKED}, corpora=sys.argv[1], results=Path(sys.argv[2])), Console(width=400)), flush=True)
+    print("EXIT", conduct(options, Console(width=400)), flush=True)
 """
 
 
@@ -56,10 +60,10 @@ def options(corpora, results, **changes):
     return Options(**ASKED, corpora=str(corpora), results=results, **changes)
 
 
-def begin(corpora, results):
+def begin(corpora, results, head):
     """A process that runs the command."""
-    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
-    arguments = [sys.executable, "-c", COMMAND, str(corpora), str(results)]
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"} | head.environment
+    arguments = [sys.executable, "-c", COMMAND, str(corpora), str(results), head.address]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     process = subprocess.Popen(arguments, text=True, env=environment, bufsize=1, **pipes)
     process.stdin.write("begin\n")
@@ -143,16 +147,16 @@ def corpora(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def interrupted(corpora, empty_store, tmp_path_factory):
+def interrupted(corpora, ray_head, empty_store, tmp_path_factory):
     """A search that was killed, then stopped, then run to its end and its table: its results, what was told and stored at either
     break, and what the last run printed."""
     results, breaks = tmp_path_factory.mktemp("interrupted"), []
     shutil.copy(empty_store, results / "mlflow.db")
-    with ended(begin(corpora, results)) as killed:
+    with ended(begin(corpora, results, ray_head)) as killed:
         wait_for_a_trial(results, killed)
         killed.kill()
     breaks.append((told(results), finished(results)))
-    with ended(begin(corpora, results)) as process:
+    with ended(begin(corpora, results, ray_head)) as process:
         wait_for_a_trial(results, process, len(breaks[0][0]))
         process.send_signal(signal.SIGINT)
         output, code = finish(process)

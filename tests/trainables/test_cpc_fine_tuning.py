@@ -26,7 +26,7 @@ from trainables.training_set import TrainingSet
 from trainables.utterances import Utterances
 
 ENCODER = CpcPretraining(
-    frames=FilterbankFeatures(corpus="librispeech", unit="utterance", deltas=False),
+    frames=FilterbankFeatures(corpus="librispeech", unit="utterance", deltas=False, hop=320),
     size=16,
     encoder_layers=1,
     negatives=16,
@@ -41,8 +41,8 @@ SCORED = {"utterances": OWN.utterances, "task": OWN.task, "protocol": OWN.protoc
 SMALL = {"batch_size": 8, "precision": "float32"}
 TUNED = SupervisedContrastive(encoder=ENCODER, sources=(OWN, OTHER), batch_size=16, epochs=2, learning_rate=3e-3)
 STAGES = {
-    "two stages": PooledClassifier(tuned=TUNED, epochs=10, learning_rate=0.01, decay_from=8, **SCORED, **SMALL),
-    "directly": DirectFineTuning(encoder=ENCODER, epochs=4, learning_rate=0.01, **SCORED, **SMALL),
+    "two stages": PooledClassifier(tuned=TUNED, epochs=6, learning_rate=0.01, decay_from=5, **SCORED, **SMALL),
+    "directly": DirectFineTuning(encoder=ENCODER, epochs=3, learning_rate=0.01, **SCORED, **SMALL),
 }
 
 

@@ -240,7 +240,7 @@ def test_a_chain_from_sound_runs_each_step_once_and_logs_the_curves_of_both_rang
         if method == "stage_ended" and arguments[-1]:
             figures[arguments[0]] = [*arguments[-1]]
 
-    features = MfccSegments(corpus="mdd", segment_seconds=1.0, min_seconds=0.5, coefficients=8)
+    features = MfccSegments(corpus="mdd", min_seconds=1.0, hop=2048, coefficients=8)
     which = ResnetClassifier(features=features, **SMALL, head_epochs=1, epochs=1)
     executor = LocalExecutor(setting, call)
     executor.finish_chain(which)
