@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable, Iterable, Mapping
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.artifacts import ArtifactStore
+from orchestrator.disk_budget import store_faults
+from orchestrator.execution.cluster_shape import ClusterShape
+from orchestrator.execution.per_stage import naming_faults
 from orchestrator.execution.resources import ResourceRequest, request_faults, this_machine
 from orchestrator.execution.setting import Setting
 from orchestrator.plan import Plan, Redo, make_plan
@@ -46,6 +50,7 @@ class Options:
     allow_leaks: bool = False
     results: Path = Path("results")
     store: str | None = None
+    disk_budget: str | None = None
     machine: dict[str, float] = field(default_factory=this_machine)
     """CPUs and GPUs of the cluster that is started here (tests pretend)."""
 
@@ -92,7 +97,7 @@ def check(options: Options) -> Checked:
             for message in error.messages:
                 faults.add(message)
 
-    attempt("question", lambda: _question(options))
+    attempt("question", lambda: question_of(options))
     if options.protocol is not None:
         attempt("protocol", lambda: find_protocol(options.protocol))
     attempt("scale", lambda: find_scale(options.scale))
@@ -103,8 +108,10 @@ def check(options: Options) -> Checked:
         if "scale" in found:  # it decides which weights are read
             attempt("weights", lambda: find_weights_of(distinct, options.corpora))
         attempt("readable", lambda: check_corpora(distinct, found.get("corpora", {})))
-        nodes = [options.machine] if options.address is None else None
-        for message in request_faults(options.request, distinct, nodes) + search_faults(options, found["question"]):
+        shape = ClusterShape((options.machine,)) if options.address is None else None
+        for message in request_faults(options.request, distinct, shape) + search_faults(options, found["question"]):
+            faults.add(message)
+        for message in per_stage_faults(options, found["question"]):
             faults.add(message)
     for message in place_faults(options):
         faults.add(message)
@@ -128,7 +135,12 @@ def _seeds(options: Options, question: Study | Search, scale: Scale) -> int:
     return options.seeds or papers or scale.seeds
 
 
-def _question(options: Options) -> Study | Search:
+def question_of(options: Options) -> Study | Search:
+    """The study or the search that the command names.
+
+    Raises:
+        UserError: There is none of that name, or it has no such rows as the command asks for.
+    """
     found = find_search(options.study, options.curve) or load_study(options.study, options.curve)
     if options.controls:
         control_role(found.study(found.paper) if isinstance(found, Search) else found)
@@ -192,6 +204,20 @@ def check_corpora(stages: Iterable[Stage], corpora: Mapping[str, CorpusSource]) 
     faults.raise_if_any()
 
 
+def per_stage_faults(options: Options, question: Study | Search) -> list[str]:
+    """What is wrong with ``--per-stage``: how it was written, and what stages it names."""
+    request = options.request
+    if not request.stages:
+        return list(request.misread)
+    study, scale = question.study(question.paper) if isinstance(question, Search) else question, SCALES["paper"]
+    with contextlib.suppress(UserError):  # what of it cannot be done is a fault of its own
+        study = with_controls(study, {}) if options.controls else study
+        study = study.under(find_protocol(options.protocol)) if options.protocol is not None else study
+    kinds = {*question.kinds(scale), *study.kinds(scale)}
+    sparing = {stage for kind in kinds for other, _ in kind.repeated().values() for stage in other.chain()}
+    return [*request.misread, *naming_faults(request.stages, kinds | sparing)]
+
+
 def search_faults(options: Options, question: Study | Search) -> list[str]:
     """What is asked of a search that is none, or that a search cannot do."""
     faults = []
@@ -209,10 +235,11 @@ def search_faults(options: Options, question: Study | Search) -> list[str]:
 def place_faults(options: Options) -> list[str]:
     """What is wrong with where the sweep should run and leave its results."""
     faults = []
-    if options.local and (options.address or options.request.workers > 1):
+    if options.local and (options.address or options.request.most_workers() > 1):
         faults.append("--local runs one worker in this process; leave out --address and --workers, or --local")
     if (unwritable := _unwritable(options.results)) is not None:
         faults.append(f"--results {options.results}: {unwritable} is not a folder that can be written to; choose another")
+    faults += store_faults(options.store or options.results / "store", options.disk_budget)
     host, _, port = (options.address or "").rpartition(":")
     if host and port.isdigit() and "://" not in options.address:
         try:

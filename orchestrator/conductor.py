@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -15,9 +16,13 @@ from orchestrator.artifacts import ArtifactStore
 from orchestrator.audit import Audit, audit, judge
 from orchestrator.checks import Checked, Options, check, plan_study
 from orchestrator.delivery import Call, deliver_stage, deliver_trial
-from orchestrator.plan import Plan, State, prepare_store
+from orchestrator.disk_budget import DiskBudget
+from orchestrator.files import refusals_in_words
+from orchestrator.plan import Plan, State, failed_stages, prepare_store
 from orchestrator.progress import SweepDisplay, plan_sentence, plan_table
 from orchestrator.running import alone, on_cluster, prepare_corpora, stop_signals, tracker_of
+from orchestrator.status_writer import StatusWriter, ledger_activity, local_activity, place_of, status_written
+from orchestrator.sweep_documents import PlanDocument
 from orchestrator.tracking import default_artifacts, default_uri
 from search_spaces.search import Search
 from trainables.errors import UserError
@@ -27,6 +32,7 @@ COMPLETE, INCOMPLETE, INTERRUPTED = 0, 1, 130
 """Exit codes."""
 
 
+@refusals_in_words()
 def conduct(options: Options, console: Console, dry_run: bool = False) -> int:
     """Run a sweep, or a search and the sweep of what it found, and print the table; returns the exit code.
 
@@ -93,13 +99,17 @@ def _run(plan: Plan, options: Options, console: Console) -> int:
     prepare_store(plan, options.redo, store)
     store.sweep_up()
     outcome = "FINISHED"
-    if plan.in_state(State.missing):
-        run = _run_locally if options.local else _run_on_ray
-        outcome = run(plan, options, console)
-    return _conclude(plan, outcome, options, console, time.monotonic() - started)
+    with status_written(store, PlanDocument.of(plan), place_of(options)) as status:
+        if plan.in_state(State.missing):
+            run = _run_locally if options.local else _run_on_ray
+            budget = DiskBudget.of(options.disk_budget, store, plan.sweep.key, partial(console.print, markup=False, soft_wrap=True))
+            outcome = run(plan, options, console, status, budget) if budget.is_kept() else "KILLED"
+        code = _conclude(plan, outcome, options, console, time.monotonic() - started)
+        status.state = {COMPLETE: "finished", INTERRUPTED: "stopped"}.get(code, "failed")
+    return code
 
 
-def _run_locally(plan: Plan, options: Options, console: Console) -> str:
+def _run_locally(plan: Plan, options: Options, console: Console, status: StatusWriter, budget: DiskBudget) -> str:
     """In this process; returns how the sweep ended."""
     from orchestrator.execution.local import LocalExecutor
 
@@ -113,19 +123,24 @@ def _run_locally(plan: Plan, options: Options, console: Console) -> str:
         running[name] = (fraction, time.monotonic() - since)
 
     def call(method: str, *arguments: Any) -> None:
+        if method == "stage_started" and not budget.is_kept():
+            raise StopRequested
         getattr(tracker, method)(*arguments)
 
     tracker.open_sweep(plan.sweep)
     display = SweepDisplay(plan, console, lambda: dict(running), store.is_done)
-    with stop_signals(stopping.set), display.shown(options.results / "sweep.log"):
+    followed = status.following(lambda: local_activity(dict(running)))
+    with followed, stop_signals(stopping.set), display.shown(options.results / "sweep.log"):
         try:
             LocalExecutor(plan.setting, call, show, stopping).run(plan.trials)
         except StopRequested:
             return "KILLED"
+        finally:
+            tracker.leave()
     return "FINISHED"
 
 
-def _run_on_ray(plan: Plan, options: Options, console: Console) -> str:
+def _run_on_ray(plan: Plan, options: Options, console: Console, status: StatusWriter, budget: DiskBudget) -> str:
     """On a Ray cluster; returns how the sweep ended."""
     uri = default_uri(options.results)
     with on_cluster(options, plan.setting, (stage.stage for stage in plan.stages), console):
@@ -133,7 +148,8 @@ def _run_on_ray(plan: Plan, options: Options, console: Console) -> str:
 
         sweep = RaySweep(plan, options.request, uri, default_artifacts(uri, options.results))
         display = SweepDisplay(plan, console, sweep.running, ArtifactStore(plan.setting.store).is_done)
-        with stop_signals(sweep.stop), display.shown(options.results / "sweep.log"):
+        followed = status.following(partial(ledger_activity, sweep.snapshot))
+        with followed, stop_signals(sweep.stop), budget.watched(sweep.stop), display.shown(options.results / "sweep.log"):
             return sweep.run()
 
 
@@ -160,9 +176,12 @@ def _conclude(plan: Plan, outcome: str, options: Options, console: Console, seco
 
 
 def _deliver(plan: Plan, call: Call, store: ArtifactStore) -> None:
+    failed = {stage.fingerprint: f"{stage.stage.label} failed: {failure.summary}" for stage, failure in failed_stages(plan, store)}
     for stage in plan.stages:
         if store.is_done(stage.fingerprint):
             deliver_stage(call, stage.stage, stage.fingerprint, store)
     for trial in plan.trials:
         if store.is_done(trial.record.fingerprint):
             deliver_trial(call, trial.record, store)
+        elif told := [failed[name] for name in trial.record.stages if name in failed]:
+            call("trial_ended", trial.record.model_copy(update={"failure": told[0]}), "FAILED", {})

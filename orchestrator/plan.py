@@ -12,6 +12,7 @@ from functools import cached_property
 
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.audit import Audit
+from orchestrator.execution.failures import Failure, failure_of
 from orchestrator.execution.setting import Setting
 from orchestrator.precomputing import Precomputed, precompute
 from orchestrator.records import CorpusRecord, SweepRecord, TrialRecord
@@ -153,10 +154,16 @@ def prepare_store(plan: Plan, redo: Redo, store: ArtifactStore) -> None:
     for stage in plan.in_state(State.done):
         store.check_identity(stage.fingerprint, plan.setting.identity(stage.stage))
     for stage in plan.stages:
-        if redo is Redo.retry:
+        if redo is Redo.retry or (redo is Redo.cached and stage.state is State.missing):
             store.clear_failure(stage.fingerprint)
         elif redo is Redo.force:
             store.remove(stage.fingerprint)
+
+
+def failed_stages(plan: Plan, store: ArtifactStore) -> list[tuple[PlannedStage, Failure]]:
+    """The stages of a plan that failed, and why."""
+    found = [(stage, failure_of(store, stage.fingerprint)) for stage in plan.stages if store.failure(stage.fingerprint)]
+    return [(stage, failure) for stage, failure in found if failure is not None]
 
 
 def _state(fingerprint: str, store: ArtifactStore, redo: Redo) -> State:
@@ -164,7 +171,10 @@ def _state(fingerprint: str, store: ArtifactStore, redo: Redo) -> State:
         return State.missing
     if store.is_done(fingerprint):
         return State.done
-    return State.failed if redo is not Redo.retry and store.failure(fingerprint) else State.missing
+    if redo is Redo.retry or not store.failure(fingerprint):
+        return State.missing
+    failed = failure_of(store, fingerprint)  # what may have passed is tried again without being asked
+    return State.failed if failed is not None and failed.lasts else State.missing
 
 
 def _needed(targets: Iterable[Stage], states: Mapping[str, State], setting: Setting) -> set[str]:

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.delivery import deliver_statistics
-from orchestrator.plan import Plan
+from orchestrator.plan import Plan, failed_stages
 from orchestrator.records import Status, command_words
 from orchestrator.tables.cells import Table, make_table
 from orchestrator.tables.files import table_files, write_files, write_refusal
@@ -24,13 +24,17 @@ _LINES = 12  # of a traceback; the whole of it is in the store
 
 
 def print_failures(plan: Plan, store: ArtifactStore, console: Console) -> None:
-    """Say which stages failed, why, and how to go on."""
-    failed = [(stage, story) for stage in plan.stages if (story := store.failure(stage.fingerprint))]
-    for stage, story in failed:
+    """Say which stages failed, how often each was tried, why, and how to go on."""
+    failed = failed_stages(plan, store)
+    for stage, failure in failed:
         console.print(f"[bold red]✗ {stage.stage.label}[/bold red] {escape(stage.fingerprint)}", highlight=False)
-        console.print(escape("\n".join(story.strip().splitlines()[-_LINES:])), highlight=False)
-    if failed:
-        console.print(f"{len(failed)} stages failed. Mend the cause, then run the same command with --redo retry.")
+        console.print(escape(failure.happened), highlight=False)
+        console.print(escape("\n".join(failure.error.strip().splitlines()[-_LINES:])), highlight=False)
+    lasting = sum(failure.lasts for _, failure in failed)
+    if lasting:
+        console.print(f"{lasting} stages failed. Mend the cause, then run the same command with --redo retry.")
+    if others := len(failed) - lasting:
+        console.print(f"{others} stages failed by what may have passed meanwhile: the same command tries them again.")
 
 
 def print_table(
@@ -52,7 +56,7 @@ def print_table(
     """
     folder = results / "tables" / plan.study.name
     try:
-        table = None if tracker.problem else _table(plan, tracker, uri, store)
+        table = _table(plan, tracker, uri, store) if tracker.flush() else None
         drawn = _pictures(plan, store) if table else {}
         files = write_files(table_files(table), folder) if table else []
         pictures = _renew(drawn, folder) if table else []
@@ -105,5 +109,5 @@ def write_statistics(plan: Plan, tracker: Tracker, uri: str, store: ArtifactStor
     def call(method: str, *arguments: Any) -> None:
         getattr(tracker, method)(*arguments)
 
-    if not tracker.problem:
+    if tracker.flush():
         deliver_statistics(call, read_sweep(uri, plan.study.name, plan.sweep.key), store)

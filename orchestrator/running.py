@@ -45,11 +45,11 @@ def on_cluster(options: Options, setting: Setting, stages: Iterable[Stage], cons
 
     set_environment(options.address)  # before the first import of Ray
 
-    from orchestrator.execution.cluster import check_shared, joined, node_resources
+    from orchestrator.execution.cluster import check_shared, current_shape, joined
 
     with joined(options.address, options.machine):
         faults = Faults("the resources of the cluster")
-        for message in request_faults(options.request, set(stages), node_resources()):
+        for message in request_faults(options.request, set(stages), current_shape()):
             faults.add(message)
         faults.raise_if_any()
         check_shared(setting.store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from rich.console import Console, Group
@@ -11,6 +12,7 @@ from rich.text import Text
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.checks import Checked, Options
 from orchestrator.delivery import deliver_stage
+from orchestrator.disk_budget import DiskBudget
 from orchestrator.progress import Running, live
 from orchestrator.running import on_cluster, stop_signals, tracker_of
 from orchestrator.search.claim import Claim, claimed
@@ -80,7 +82,9 @@ def _run(plan: SearchPlan, claim: Claim, options: Options, console: Console) -> 
             now = search.now()
             return Group(search_table(now, search.running()), Text(f"trials {len(now.told)}/{now.trials}", style="bold"))
 
-        with stop_signals(search.stop), live(console, picture, options.results / "sweep.log"):
+        store, say = ArtifactStore(plan.setting.store), partial(console.print, markup=False, soft_wrap=True)
+        budget = DiskBudget.of(options.disk_budget, store, plan.key, say)
+        with stop_signals(search.stop), budget.watched(search.stop), live(console, picture, options.results / "sweep.log"):
             search.run()
 
 

@@ -15,6 +15,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_
 
 @app.command()
 def sweep(
+    context: typer.Context,
     study: Annotated[str | None, typer.Argument(help="The study, e.g. reclr_lambda; --list shows all.")] = None,
     list_studies: Annotated[bool, typer.Option("--list", help="Show all studies and stop.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, run nothing.")] = False,
@@ -48,8 +49,13 @@ def sweep(
     gpus_per_worker: Annotated[
         float | None, typer.Option(min=0, help="GPUs of each worker, fractions included; by default 1 where there are any.")
     ] = None,
+    per_stage: Annotated[
+        list[str] | None,
+        typer.Option(help="Other resources for one class of stages: Class.workers=4, Class.cpus=8, Class.gpus=0.5; repeatable."),
+    ] = None,
     address: Annotated[
-        str | None, typer.Option(help="Ray cluster: 'auto' or host:port; by default one is started on this machine.")
+        str | None,
+        typer.Option(help="Ray cluster: 'auto', host:port, or http(s)://... to submit a job; by default one is started here."),
     ] = None,
     local: Annotated[bool, typer.Option("--local", help="Without Ray: one stage after the other in this process.")] = False,
     allow_leaks: Annotated[
@@ -58,6 +64,9 @@ def sweep(
     results: Annotated[Path, typer.Option(help="Folder of twins, results and the MLflow store.")] = Path("results"),
     store: Annotated[
         str | None, typer.Option(help="Where results are stored: a folder or s3://...; by default RESULTS/store.")
+    ] = None,
+    disk_budget: Annotated[
+        str | None, typer.Option(help="How large the store may become, e.g. 200GiB: what is spent goes, or nothing new starts.")
     ] = None,
 ) -> None:
     """Run a study: plan it, run each distinct stage once, print the table."""
@@ -68,7 +77,10 @@ def sweep(
         raise typer.BadParameter("give the name of a study; --list shows all", param_hint="STUDY")
     from orchestrator.checks import Options
     from orchestrator.conductor import conduct
+    from orchestrator.execution.per_stage import read_per_stage
     from orchestrator.execution.resources import ResourceRequest
+    from orchestrator.submission.request import Submission, read_request
+    from orchestrator.submitting import is_jobs_api, submit
 
     options = Options(
         study=study,
@@ -81,13 +93,16 @@ def sweep(
         trials=trials,
         search_seed=search_seed,
         redo=redo,
-        request=ResourceRequest(workers, cpus_per_worker, gpus_per_worker),
+        request=ResourceRequest(workers, cpus_per_worker, gpus_per_worker, *read_per_stage(per_stage or ())),
         address=address,
         local=local,
         allow_leaks=allow_leaks,
         results=results,
         store=store,
+        disk_budget=disk_budget,
     )
+    if context.obj is not None or is_jobs_api(address):
+        raise typer.Exit(submit(options, read_request(context), context.obj or Submission(), console))
     raise typer.Exit(conduct(options, console, dry_run=dry_run))
 
 

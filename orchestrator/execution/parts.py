@@ -118,17 +118,18 @@ class PartWorker:
 
     Args:
         part: What is being done.
+        store: Where its upstream results are; what was read of them stays on this node as long as it does.
         directory: Where it writes.
         show: Told the fraction done.
     """
 
-    def __init__(self, part: Part, directory: Path, show: Callable[[float], object]) -> None:
+    def __init__(self, part: Part, store: ArtifactStore, directory: Path, show: Callable[[float], object]) -> None:
         self.directory = directory
-        self._part, self._show = part, show
+        self._part, self._store, self._show = part, store, show
 
     def result(self, stage: Stage) -> Path:
         """Directory of an upstream stage's result."""
-        return result_of(stage, self._part.job, ArtifactStore(self._part.job.setting.store))
+        return result_of(stage, self._part.job, self._store)
 
     def corpus(self, role: str) -> CorpusSource:
         """The corpus of this role."""
@@ -145,7 +146,7 @@ def do_part(part: Part, show: Callable[[float], object]) -> list[str]:
     with store.scratch(f"{part.job.fingerprint}-part") as directory:
         try:
             part.job.check_code()
-            part.job.stage().run_part(part.work, PartWorker(part, directory, show))
+            part.job.stage().run_part(part.work, PartWorker(part, store, directory, show))
         except UserError as error:
             return list(error.messages)
         store.keep_part(part.job.fingerprint, part.name, directory)
@@ -154,6 +155,7 @@ def do_part(part: Part, show: Callable[[float], object]) -> list[str]:
 
 def _alone(part: Part, tick: Callable[[float], None]) -> Iterator[Path]:
     """There is nothing to share out, so the work neither travels nor is kept."""
-    with ArtifactStore(part.job.setting.store).scratch(f"{part.job.fingerprint}-part") as directory:
-        part.job.stage().run_part(part.work, PartWorker(part, directory, tick))
+    store = ArtifactStore(part.job.setting.store)
+    with store.scratch(f"{part.job.fingerprint}-part") as directory:
+        part.job.stage().run_part(part.work, PartWorker(part, store, directory, tick))
         yield directory

@@ -12,10 +12,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import ray
 from ray import tune
 
 from orchestrator.artifacts import ArtifactStore
+from orchestrator.execution.cluster import current_shape
 from orchestrator.execution.job import StageFailed
 from orchestrator.execution.ray_drivers import DRIVER_FAILURES, DRIVER_RESOURCES, ChainRunner, WhenStopped
 from orchestrator.execution.ray_session import RaySession
@@ -116,7 +116,7 @@ class RaySearch(RaySession):
         """Returns when every one has ended, with what went wrong in their drivers (stages apart)."""
         plan, name = self._plan, f"{self._plan.search.name}-{self.name}"
         setting = plan.setting.model_copy(update={"sweep": self.name})
-        runner = ChainRunner(setting, self._request, has_gpus=ray.cluster_resources().get("GPU", 0) > 0)
+        runner = ChainRunner(setting, self._request, has_gpus=current_shape().grown()["GPU"] > 0)
         task = SearchTask(plan.search, plan.scale, plan.seeds, runner)
         with ArtifactStore(setting.store).ray_folder(name) as storage:
             tuner = tune.Tuner(
@@ -144,9 +144,8 @@ class RaySearch(RaySession):
     def _at_once(self, runner: ChainRunner) -> int:
         """Trials at a time: as many as pretrainings fit. One begun before there is room for it would be chosen knowing less."""
         whole = self._plan.search.ladder(self._plan.search.paper, self._plan.scale)[-1]
-        need, there = self._request.need(whole, runner.has_gpus), ray.cluster_resources()
-        kinds = {"CPU": need.workers * need.cpus, "GPU": need.workers * need.gpus}
-        return max(1, int(min(there.get(kind, 0.0) // amount for kind, amount in kinds.items() if amount)))
+        need = self._request.need(whole, runner.has_gpus)
+        return max(1, current_shape().room(need) // need.workers)
 
     def _remember(self, trial: SearchTrial) -> None:
         """The history first: what MLflow lacks can be sent again."""

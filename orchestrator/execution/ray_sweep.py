@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import ray
-
+from orchestrator.execution.cluster import current_shape
 from orchestrator.execution.ray_session import RaySession
 from orchestrator.execution.ray_trials import SweepTask, TrialTask, run_trials
 from orchestrator.execution.resources import ResourceRequest
@@ -35,7 +34,9 @@ class RaySweep(RaySession):
         """
         with self.joined():
             self.track("open_sweep", self._plan.sweep)
-            errors = run_trials(self._task(), f"{self._plan.study.name}-{self.name}", self.stopped)
+            task = self._task()
+            needs = {self._request.need(planned.stage, task.has_gpus) for planned in self._plan.stages}
+            errors = run_trials(task, needs, f"{self._plan.study.name}-{self.name}", self.stopped)
         return self.outcome(errors)
 
     def _task(self) -> SweepTask:
@@ -43,4 +44,4 @@ class RaySweep(RaySession):
             (trial.record.row, trial.record.seed): TrialTask(trial.record, to_config(trial.target)) for trial in self._plan.trials
         }
         setting = self._plan.setting.model_copy(update={"sweep": self.name})
-        return SweepTask(trials, setting, self._request, has_gpus=ray.cluster_resources().get("GPU", 0) > 0)
+        return SweepTask(trials, setting, self._request, has_gpus=current_shape().grown()["GPU"] > 0)

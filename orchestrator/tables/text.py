@@ -29,7 +29,7 @@ def beside_title(table: Table, column: Column) -> str | None:
     """
     if column.null is not None:
         return P_HOLM
-    having = {each.key for each in table.spec.columns if any(table.cell(row, each).published for row in table.spec.rows)}
+    having = table.published_columns
     return "published" if (column.key in having if having else column.ranked) else None
 
 
