@@ -37,5 +37,5 @@ def set_environment(address: str | None) -> None:
     if address is None:
         # Ray's own ports listen on every interface: the cluster takes work only from who holds this token.
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    elif "RAY_AUTH_TOKEN" in os.environ or (Path.home() / ".ray" / "auth_token").exists():
+    elif {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys() or (Path.home() / ".ray" / "auth_token").exists():
         os.environ["RAY_AUTH_MODE"] = "token"  # Ray's clients do not look for the token unless told to
