@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
 
 _LOST_SECONDS = 20.0  # until Ray knows that a node is dead whose processes it knows to be
-_CPU_SHARE = 0.95  # of each CPU; the rest is for the trial drivers, which hold 0.01 each
+_CPU_SHARE = 0.95  # of each CPU; the rest is for the trial drivers
 
 
 def run_stage(job: StageJob, need: Need, widen: Callable[[Need], None]) -> None:

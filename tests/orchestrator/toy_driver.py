@@ -43,9 +43,21 @@ def driven(cluster: Running, home: Path, sweep: dict[str, Any], seconds: float) 
         driver.kill()
         driver.wait()
     limit = time.monotonic() + LEFT_SECONDS
-    while left := [*cluster.living("actors"), *cluster.living("placement_groups"), *marked(mark)]:
+    while left := left_on(cluster, mark):
         assert time.monotonic() < limit, left
         time.sleep(0.5)
+
+
+def left_on(cluster: Running, mark: str) -> list[Any]:
+    """Actors, placement groups and processes.
+
+    One actor is Ray's and not the sweep's: the coordinator that the first data-parallel training on a cluster starts for all jobs
+    on it, and whose end would disturb the others'.
+    """
+    actors = cluster.living("actors")
+    shared = {actor["pid"] for actor in actors if actor["ray_namespace"] == "AutoscalingCoordinator"}
+    ours = [actor for actor in actors if actor["pid"] not in shared]
+    return [*ours, *cluster.living("placement_groups"), *(pid for pid in marked(mark) if pid not in shared)]
 
 
 def result_of(driver: subprocess.Popen) -> dict[str, Any]:
