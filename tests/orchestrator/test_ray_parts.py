@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 WHOLE = "abbcccaaaabbbbbcccccc"
 SCRIPT = """
 import contextlib, json, sys, threading

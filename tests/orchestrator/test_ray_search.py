@@ -35,7 +35,7 @@ from trainables.protocols.draws import hold_out
 from trainables.tasks import TASKS
 from trainables.units import read_units
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 TRIALS = 4
 
 

@@ -20,7 +20,7 @@ import pytest
 
 from tests.tiny_corpora import write_tiny_corpora
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 STAGES, TRIALS = 20, 8  # of reclr_lambda with one seed
 
 

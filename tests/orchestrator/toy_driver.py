@@ -61,7 +61,7 @@ def left_on(cluster: Running, mark: str) -> list[Any]:
 
 
 def result_of(driver: subprocess.Popen) -> dict[str, Any]:
-    output, _ = driver.communicate(timeout=300)
+    output, _ = driver.communicate(timeout=600)
     lines = [line for line in output.splitlines() if line.startswith("TOLD")]
     assert lines, output
     return json.loads(lines[0].removeprefix("TOLD"))
