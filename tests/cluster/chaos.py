@@ -22,6 +22,20 @@ from pathlib import Path
 
 from tests.cluster.hosts import Host, Network, head_answers, network
 
+KINDS = (
+    "kill_worker",
+    "kill_driver",
+    "kill_actor",
+    "kill_sweep",
+    "interrupt_sweep",
+    "lose_node",
+    "lose_head",
+    "lose_mlflow",
+    "fill_store",
+    "refuse_writes",
+)
+"""Of events: methods of :class:`Chaos`."""
+
 _STAGE = ("ray::_train_locally", "ray::RayTrainWorker", "ray::_RayTrainWorker")
 _DRIVER = ("ray::ImplicitFunc", "ray::SearchDriver")
 _ACTORS = ("ray::LedgerActor", "ray::TrackerActor")
@@ -31,6 +45,7 @@ _PAUSE = (1.0, 8.0)  # seconds between two events
 _AWAY = (2.0, 6.0)  # seconds that a server or a store is away
 _SWEEP_SECONDS = 600.0
 _ATTEMPTS = 6  # of the command that is to end well
+_START_SECONDS = 300.0  # for a server to answer, on a machine that is busy with the rest
 
 
 class Cluster:
@@ -80,7 +95,7 @@ class Cluster:
     def start_head(self) -> None:
         """Start Ray on the head."""
         self.head.join_ray(self.head, self.environment, 2, self.folder / "head.log")
-        _wait(lambda: head_answers(self.head, self.environment), 90, "the head does not answer")
+        _wait(lambda: head_answers(self.head, self.environment), _START_SECONDS, "the head does not answer")
 
     def start_worker(self) -> None:
         """Start Ray on the other host."""
@@ -112,7 +127,7 @@ class Cluster:
                 return answer.status == 200
             return False
 
-        _wait(answers, 90, "the MLflow server does not answer")
+        _wait(answers, _START_SECONDS, "the MLflow server does not answer")
 
     def sweep(self, *arguments: str) -> subprocess.Popen:
         """Start a sweep on the head."""
@@ -129,49 +144,37 @@ class Chaos:
         cluster: The cluster, which has begun.
         arguments: Of the sweep's command.
         seed: Draws moments and victims.
+        hat: Names of the kinds of events that are still to come before any comes again; drawn from, and filled when it is empty.
 
     Attributes:
         events: What happened, in order.
         sweep: The running command.
     """
 
-    def __init__(self, cluster: Cluster, arguments: Sequence[str], seed: int) -> None:
+    def __init__(self, cluster: Cluster, arguments: Sequence[str], seed: int, hat: list[str]) -> None:
         self.cluster, self.events = cluster, []
         self.finished: dict[str, str] = {}  # marker of every result that was ever seen finished
-        self._arguments, self._random = arguments, random.Random(seed)
-        self._kinds: list[Callable[[], bool]] = [
-            self.kill_worker,
-            self.kill_driver,
-            self.kill_actor,
-            self.kill_sweep,
-            self.interrupt_sweep,
-            self.lose_node,
-            self.lose_head,
-            self.lose_mlflow,
-            self.fill_store,
-            self.refuse_writes,
-        ]
+        self._arguments, self._random, self._hat = arguments, random.Random(seed), hat
         self.sweep = cluster.sweep(*arguments)
 
     def strike(self, number: int) -> None:
-        """Let that many events happen, each kind once before any comes again; the command is started again whenever it has ended.
+        """Let that many events happen; the command is started again whenever it has ended.
 
         Raises:
             Settled: The sweep was finished before.
         """
-        hat: list[Callable[[], bool]] = []
         while len(self.events) < number:
-            hat = hat or self._random.sample(self._kinds, len(self._kinds))
+            self._hat += [] if self._hat else self._random.sample(KINDS, len(KINDS))
             time.sleep(self._random.uniform(*_PAUSE))
             self.look()
             if self.sweep.poll() == 0:
                 raise Settled
             if self.sweep.poll() is not None:
                 self.sweep = self.cluster.sweep(*self._arguments)
-            event = next((kind for kind in hat if kind()), None)
+            event = next((kind for kind in self._hat if getattr(self, kind)()), None)
             if event is not None:
-                hat.remove(event)
-                self.events.append(event.__name__)
+                self._hat.remove(event)
+                self.events.append(event)
 
     def settle(self) -> None:
         """Run the same command until it ends well, a few times at most.
@@ -302,12 +305,11 @@ def faults_in_tracking(uri: str, study: str) -> list[str]:
     from mlflow import MlflowClient
 
     client, faults = MlflowClient(uri), []
-    for name in (study, "stages"):
+    tags = {study: ("sweep", "kind", "row", "seed"), "stages": ("fingerprint",)}  # that tell what a run is of
+    for name in tags:
         experiment = client.get_experiment_by_name(name)
         runs = client.search_runs([experiment.experiment_id], max_results=5000)
-        places = Counter(
-            tuple(run.data.tags.get(tag, "") for tag in ("kind", "row", "seed", "fingerprint", "point")) for run in runs
-        )
+        places = Counter(tuple(run.data.tags.get(tag, "") for tag in tags[name]) for run in runs)
         faults += [f"{name}: {number} runs of {place}" for place, number in places.items() if number > 1]
         faults += [f"{name}: {run.info.run_name} is {run.info.status}" for run in runs if run.info.status != "FINISHED"]
     return faults

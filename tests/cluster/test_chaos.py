@@ -47,11 +47,11 @@ def table(results):
 
 def campaign(corpora, folder, number):
     """So many events; a sweep that ends before is followed by one with a seed more, which needs new stages. All their events."""
-    events, seeds = [], 0
+    events, seeds, hat = [], 0, []
     with cluster(folder) as machines:
         while len(events) < number:
             seeds += 1
-            chaos = Chaos(machines, arguments(corpora, seeds), SEED + seeds)
+            chaos = Chaos(machines, arguments(corpora, seeds), SEED + seeds, hat)
             with contextlib.suppress(Settled):
                 chaos.strike(number - len(events))
             chaos.settle()
