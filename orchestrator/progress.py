@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from rich.console import Console, Group
@@ -19,6 +20,7 @@ from orchestrator.precomputing import Precomputed
 from trainables.recombination import Recombination
 
 _REFRESH_SECONDS = 0.5
+_LOOKS = 50  # into the store, at most, for a frame
 
 Running = Mapping[str, tuple[float, float]]
 """Fraction done and seconds so far of each running stage, by fingerprint."""
@@ -74,38 +76,63 @@ class SweepDisplay:
 
     def __init__(self, plan: Plan, console: Console, running: Callable[[], Running], is_done: Callable[[str], bool]) -> None:
         self._plan, self._console, self._running, self._is_done = plan, console, running, is_done
-        self._open = {stage.fingerprint: stage for stage in plan.stages if stage.state in (State.missing, State.failed)}
+        self._stages = {stage.fingerprint: stage.stage for stage in plan.stages}
+        # Those that are looked at next come first.
+        self._open = {stage.fingerprint: None for stage in plan.stages if stage.state in (State.missing, State.failed)}
+        chains = [[name for name in trial.record.stages if name in self._open] for trial in plan.trials]
+        self._lacking = dict(enumerate(map(len, chains)))  # how many stages each trial still lacks
+        self._needed_by: dict[str, list[int]] = {}
+        for trial, chain in enumerate(chains):
+            for name in chain:
+                self._needed_by.setdefault(name, []).append(trial)
         self._seconds: dict[str, float] = {}
-        self._named: dict[str, str] = {}
+        self._ran: set[str] = set()  # in the last frame
 
-    def shown(self, log: Path) -> contextlib.AbstractContextManager[None]:
-        """Draw while the block runs; see :func:`live`."""
-        return live(self._console, self.picture, log)
+    @contextlib.contextmanager
+    def shown(self, log: Path) -> Iterator[None]:
+        """Draw while the block runs; see :func:`live`. What has ended is announced at its end at the latest."""
+        try:
+            with live(self._console, self.picture, log):
+                yield
+        finally:
+            with _dispensable():
+                self._announce(list(self._open))
 
     def picture(self) -> Group:
         """One frame; stages that have ended since the last one are announced above it, once."""
         running = self._running()
         self._seconds |= {name: seconds for name, (_, seconds) in running.items()}
-        for name in [name for name in self._open if self._is_done(name)]:
-            del self._open[name]
-            self._console.print(f"  [green]✓[/green] {self._title(name)}  {self._seconds.get(name, 0.0):.0f} s", highlight=False)
+        self._announce(self._worth_a_look(running))
         stages = Table.grid(padding=(0, 2))
         for name, (fraction, seconds) in sorted(running.items()):
             left = f"{seconds * (1 - fraction) / fraction:4.0f} s left" if fraction > 0.02 else ""
             stages.add_row("  " + self._title(name), ProgressBar(total=1.0, completed=fraction, width=24), f"{fraction:4.0%}", left)
         return Group(self._totals(), stages)
 
+    def _worth_a_look(self, running: Running) -> list[str]:
+        """Open stages that ran and do not run any more, and a few others: the store may be far away, and the stages many."""
+        ended = [name for name in self._ran - running.keys() if name in self._open]
+        self._ran = set(running)
+        others = list(itertools.islice(self._open, _LOOKS))
+        for name in others:
+            self._open[name] = self._open.pop(name)  # to the end
+        return list(dict.fromkeys(ended + others))
+
+    def _announce(self, names: Iterable[str]) -> None:
+        for name in filter(self._is_done, names):
+            del self._open[name]
+            for trial in self._needed_by.get(name, ()):
+                self._lacking[trial] -= 1
+            self._console.print(f"  [green]✓[/green] {self._title(name)}  {self._seconds.get(name, 0.0):.0f} s", highlight=False)
+
     def _totals(self) -> Text:
-        trials = sum(all(name not in self._open for name in trial.record.stages) for trial in self._plan.trials)
-        stages = len(self._plan.stages) - len(self._open)
-        counts = f"stages {stages}/{len(self._plan.stages)}   trials {trials}/{len(self._plan.trials)}"
-        return Text(counts, style="bold")
+        trials = sum(not lacking for lacking in self._lacking.values())
+        stages = len(self._stages) - len(self._open)
+        return Text(f"stages {stages}/{len(self._stages)}   trials {trials}/{len(self._lacking)}", style="bold")
 
     def _title(self, name: str) -> str:
-        if name not in self._named:
-            stage = next((stage.stage for stage in self._plan.stages if stage.fingerprint == name), None)
-            self._named[name] = f"{stage.label} [dim]{name.split('/')[1][:48]}[/dim]" if stage else name  # another sweep's
-        return self._named[name]
+        stage = self._stages.get(name)
+        return f"{stage.label} [dim]{name.split('/')[1][:48]}[/dim]" if stage else name  # another sweep's
 
 
 def plan_table(plan: Plan) -> Table:

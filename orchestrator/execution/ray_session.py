@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import ray
 
 from orchestrator.execution.ledger_actor import make_ledger
-from orchestrator.execution.tracker_actor import end_tracker, make_tracker
+from orchestrator.execution.tracker_actor import caller, end_tracker, make_tracker
 
 if TYPE_CHECKING:
     from orchestrator.execution.ledger_snapshot import Snapshot
@@ -61,8 +61,8 @@ class RaySession:
         return ray.get(self._ledger.snapshot.remote(), timeout=_ANSWER_SECONDS)
 
     def track(self, method: str, *arguments: object) -> None:
-        """Call a method of the tracker and wait for it."""
-        ray.get(self._tracker.call.remote(method, *arguments))
+        """Call a method of the tracker and wait for it, unless it has died."""
+        caller(self.name)(method, *arguments)
 
     def stop(self) -> None:
         """Stop cleanly: running stages save a checkpoint, then no further trial starts. Returns at once."""

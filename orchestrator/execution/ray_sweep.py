@@ -36,12 +36,10 @@ class RaySweep(RaySession):
             self.track("open_sweep", self._plan.sweep)
             task = self._task()
             needs = {self._request.need(planned.stage, task.has_gpus) for planned in self._plan.stages}
-            errors = run_trials(task, needs, f"{self._plan.study.name}-{self.name}", self.stopped)
+            trials = [TrialTask(trial.record, to_config(trial.target)) for trial in self._plan.trials]
+            errors = run_trials(trials, task, needs, f"{self._plan.study.name}-{self.name}", self.stopped)
         return self.outcome(errors)
 
     def _task(self) -> SweepTask:
-        trials = {
-            (trial.record.row, trial.record.seed): TrialTask(trial.record, to_config(trial.target)) for trial in self._plan.trials
-        }
         setting = self._plan.setting.model_copy(update={"sweep": self.name})
-        return SweepTask(trials, setting, self._request, has_gpus=current_shape().grown()["GPU"] > 0)
+        return SweepTask(setting, self._request, has_gpus=current_shape().grown()["GPU"] > 0)

@@ -54,10 +54,14 @@ def caller(sweep: str) -> Call:
     """Calls the tracker of this sweep, from any process of the cluster. One that died is no reason to fail: the end of the sweep
     delivers what it missed.
     """
+    tracker = None
+    with contextlib.suppress(ray.exceptions.RayError, ValueError):  # ValueError: there is no actor of this name any more
+        tracker = find_tracker(sweep)
 
     def call(method: str, *arguments: Any) -> None:
-        with contextlib.suppress(ray.exceptions.RayError, ValueError):  # ValueError: there is no actor of this name any more
-            ray.get(find_tracker(sweep).call.remote(method, *arguments))
+        if tracker is not None:
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.get(tracker.call.remote(method, *arguments))
 
     return call
 

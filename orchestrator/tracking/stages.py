@@ -34,6 +34,7 @@ class _Writing:
     run_id: str
     name: str
     curves: dict[str, _Curve]
+    whole: Sequence[Point] = ()  # curves of the stored result; they go with the run's end, because each call to MLflow is dear
     ended: bool = False
 
 
@@ -84,9 +85,10 @@ class StageRuns:
         if delivery := self._deliveries.get(fingerprint):
             delivery.points += points
         elif writing := self._writing.get(fingerprint):
-            self._send(writing, points)
             if whole:
-                self._fill(writing, points)
+                writing.whole = points
+            else:
+                self._send(writing, points)
 
     def ended(
         self,
@@ -107,7 +109,7 @@ class StageRuns:
             self._supersede(delivery)
         if (writing := self._writing.get(fingerprint)) is None:
             return  # it began while nothing more could be kept for MLflow: the end of the sweep delivers it
-        points = [(f"{_RESULT}{name}", value, 0, stamp) for name, value in metrics.items()]
+        points = [(f"{_RESULT}{name}", value, 0, stamp) for name, value in metrics.items()] + self._lacking(writing)
         self._store.write(writing.run_id, points, tags={f"provenance.{name}": value for name, value in provenance.items()})
         self._keep(writing.run_id, pictures)
         self._store.end(writing.run_id, status)
@@ -139,21 +141,19 @@ class StageRuns:
         self._links[fingerprint] = f"[{name}](#/experiments/{self.experiment}/runs/{run_id})"
 
     def _send(self, writing: _Writing, points: Sequence[Point]) -> None:
-        """What is beyond the last step of its metric: what was sent before is there, once."""
-        curves = writing.curves
-        fresh = {(point[0], point[2]): point for point in points if point[0] not in curves or point[2] > curves[point[0]].last}
+        fresh = _beyond(writing.curves, points)
         self._store.write(writing.run_id, list(fresh.values()))
-        writing.curves |= _extended(curves, fresh)
+        writing.curves |= _extended(writing.curves, fresh)
 
-    def _fill(self, writing: _Writing, points: Sequence[Point]) -> None:
-        """What a run lacks of whole curves, because it was passed over when there was no room for it."""
-        whole = {(point[0], point[2]): point for point in points}
-        if all(writing.curves[name].points == curve.points for name, curve in _extended({}, whole).items()):
-            return
+    def _lacking(self, writing: _Writing) -> list[Point]:
+        """What a run lacks of the whole curves: the latest points, and such as were passed over because there was no room."""
+        whole = {(point[0], point[2]): point for point in writing.whole}
+        fresh = _beyond(writing.curves, writing.whole)
+        sent = _extended(writing.curves, fresh)
+        if all(sent[name].points == curve.points for name, curve in _extended({}, whole).items()):
+            return list(fresh.values())
         there = self._store.steps(writing.run_id)
-        lacking = {key: point for key, point in whole.items() if key[1] not in there.get(key[0], ())}
-        self._store.write(writing.run_id, list(lacking.values()))
-        writing.curves |= _extended({}, whole)
+        return [point for key, point in whole.items() if key[1] not in there.get(key[0], ())]
 
     def _supersede(self, delivery: _Delivery) -> None:
         """Give a stored result a run of its own in place of the recorded one, which is not of it."""
@@ -162,7 +162,7 @@ class StageRuns:
             self._delete(stage.fingerprint, delivery.recorded)
             found = self._store.search(self.experiment, equals("fingerprint", stage.fingerprint))
             self._open(stage, next((run for run in found if run.info.status == "RUNNING"), None))
-        self._send(self._writing[stage.fingerprint], delivery.points)
+        self._writing[stage.fingerprint].whole = delivery.points
         del self._deliveries[stage.fingerprint]
 
     def _delete(self, fingerprint: str, run: Run) -> None:
@@ -185,6 +185,11 @@ class StageRuns:
         there = self._store.steps(run_id) if unfinished else {}
         curves = {metric: _Curve(max(steps), len(steps)) for metric, steps in there.items()}
         self._writing[stage.fingerprint] = _Writing(run_id, name, curves)
+
+
+def _beyond(curves: Mapping[str, _Curve], points: Iterable[Point]) -> dict[tuple[str, int], Point]:
+    """Points beyond the last step of their metric, by metric and step: what was sent before is there, once."""
+    return {(point[0], point[2]): point for point in points if point[0] not in curves or point[2] > curves[point[0]].last}
 
 
 def _extended(curves: Mapping[str, _Curve], points: Iterable[tuple[str, int]]) -> dict[str, _Curve]:

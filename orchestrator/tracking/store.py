@@ -122,9 +122,18 @@ class Store:
         return self._client.get_run(run_id)
 
     def open(
-        self, experiment: str, run: Run | None, name: str, params: Mapping[str, Scalar], tags: Mapping[str, str], start: int
+        self,
+        experiment: str,
+        run: Run | None,
+        name: str,
+        params: Mapping[str, Scalar],
+        tags: Mapping[str, str],
+        start: int,
+        metrics: Sequence[Point] = (),
     ) -> str:
-        """Make a run that starts at ``start`` (ms), or set ``run`` to RUNNING again; returns its id. Adds what it lacks."""
+        """Make a run that starts at ``start`` (ms), or set ``run`` to RUNNING again; returns its id. Adds what it lacks, and
+        ``metrics`` in the same call to MLflow, each of which costs several transactions.
+        """
         if run is None:
             # With its tags at once: a run without them, left by a process killed in between, would never be found again.
             texts = {_name(key): value[:TAG_LENGTH] for key, value in tags.items()}
@@ -133,7 +142,7 @@ class Store:
             self._client.update_run(run.info.run_id, status="RUNNING")
         missing = {key: value for key, value in params.items() if _name(key) not in run.data.params}  # a param cannot change
         changed = {key: value for key, value in tags.items() if run.data.tags.get(_name(key)) != value[:TAG_LENGTH]}
-        self.write(run.info.run_id, params=missing, tags=changed)
+        self.write(run.info.run_id, metrics, params=missing, tags=changed)
         return run.info.run_id
 
     def write(

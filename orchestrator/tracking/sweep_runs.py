@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.records import Scalar, Status, SweepRecord, TrialRecord, TrialResult
+from orchestrator.records import Point, Scalar, Status, SweepRecord, TrialRecord, TrialResult
 from orchestrator.tracking.reading import cut_record, trial_result
 from orchestrator.tracking.stages import StageRuns
 from orchestrator.tracking.store import RUNS_PAGE, Store, equals, now, same_numbers, sentences
@@ -31,13 +31,14 @@ class SweepRuns:
 
     def __init__(self, store: Store, sweep: SweepRecord) -> None:
         self._store, self._sweep, self._opened = store, sweep, now()
-        self._unsure: set[_Place] = set()  # trials of which it is not known what a broken call left behind
+        self._unsure: set[_Place] = set()  # trials whose run is to be looked up: written here, or left behind by a broken call
         self._experiment = store.experiment(sweep.study, "study", _about(sweep.table))
         self.stages = StageRuns(store, sweep.key)
         self._rows = {row.key: (position, row) for position, row in enumerate(sweep.table.rows, start=1)}
         self._positions = {seed: position for position, seed in enumerate(sweep.seeds, start=1 + len(self._rows))}
         self._tags = _common_tags(sweep)
         self._known = self._look()
+        self._sound = {place for place, run in self._known.items() if _is_sound(run.info.status, run.data.metrics)}
         self._run = self._open_sweep()
         self._cells = {row: self._open_cell(row) for row in self._rows}
         self._written = {row: dict(run.data.metrics) for row in self._rows if (run := self._known.get(("cell", row, "")))}
@@ -65,10 +66,18 @@ class SweepRuns:
         tags = {"row": key, "mlflow.parentRunId": self._run}
         return self._open(("cell", key, ""), " · ".join(filter(None, row.label)), row.params, tags, position)
 
-    def _open(self, place: _Place, name: str, params: Mapping[str, Scalar], tags: Mapping[str, str], position: int = 0) -> str:
+    def _open(
+        self,
+        place: _Place,
+        name: str,
+        params: Mapping[str, Scalar],
+        tags: Mapping[str, str],
+        position: int = 0,
+        points: Sequence[Point] = (),
+    ) -> str:
         # The UI sorts by start, newest first: a millisecond less for each row and seed keeps the table's order.
         tags = {**self._tags, "kind": place[0], **tags}
-        return self._store.open(self._experiment, self._known.get(place), name, params, tags, self._opened - position)
+        return self._store.open(self._experiment, self._known.get(place), name, params, tags, self._opened - position, points)
 
     def trial_ended(self, trial: TrialRecord, status: Status, metrics: Mapping[str, float], stamp: int) -> None:
         """See :meth:`orchestrator.tracking.Tracker.trial_ended`; ``stamp`` is the time of the metrics in ms."""
@@ -80,9 +89,9 @@ class SweepRuns:
         before = self._known.get(place)
         if before and before.info.status == "FINISHED" and not self._is_superseded(before, trial, status, metrics):
             self._renew_note(before, trial)
+            self._unsure.discard(place)
         else:
             self._write_trial(place, trial, status, metrics, stamp)
-        self._unsure.discard(place)
 
     def _is_superseded(self, before: Run, trial: TrialRecord, status: Status, metrics: Mapping[str, float]) -> bool:
         told = trial_result(before)
@@ -94,10 +103,11 @@ class SweepRuns:
 
     def _write_trial(self, place: _Place, trial: TrialRecord, status: Status, metrics: Mapping[str, float], stamp: int) -> None:
         params = {**self._rows[trial.row][1].params, "seed": trial.seed}
-        run_id = self._open(place, f"seed {trial.seed}", params, self._trial_tags(trial), self._positions[trial.seed])
-        self._store.write(run_id, [(name, value, 0, stamp) for name, value in metrics.items()])
+        points = [(name, value, 0, stamp) for name, value in metrics.items()]
+        run_id = self._open(place, f"seed {trial.seed}", params, self._trial_tags(trial), self._positions[trial.seed], points)
         self._store.end(run_id, status)
-        self._known[place] = self._store.get(run_id)
+        self._known.pop(place, None)
+        (self._sound.add if _is_sound(status, metrics) else self._sound.discard)(place)
 
     def _trial_tags(self, trial: TrialRecord) -> dict[str, str]:
         return {
@@ -133,8 +143,7 @@ class SweepRuns:
         """See :meth:`orchestrator.tracking.Tracker.close_sweep`."""
         self.stages.end_left_over(self._experiment)
         for row, run_id in self._cells.items():
-            trials = [run for seed in self._sweep.seeds if (run := self._known.get(("trial", row, str(seed))))]
-            complete = len(trials) == len(self._sweep.seeds) and all(map(_is_sound, trials))
+            complete = all(("trial", row, str(seed)) in self._sound for seed in self._sweep.seeds)
             self._store.end(run_id, "FINISHED" if complete else "KILLED" if status == "KILLED" else "FAILED")
         if note:
             self._store.write(self._run, tags={_NOTE: note})
@@ -175,5 +184,5 @@ def _told_before(before: TrialResult, trial: TrialRecord, metrics: Mapping[str, 
     return same_numbers(before.metrics, metrics) and same_code
 
 
-def _is_sound(trial: Run) -> bool:
-    return trial.info.status == "FINISHED" and all(map(math.isfinite, trial.data.metrics.values()))
+def _is_sound(status: str, metrics: Mapping[str, float]) -> bool:
+    return status == "FINISHED" and all(map(math.isfinite, metrics.values()))

@@ -123,7 +123,7 @@ def test_a_killed_sweep_goes_on_in_its_own_runs_and_leaves_none_running(results:
 def test_a_point_sent_twice_is_there_once(results: Path) -> None:
     killed = tracker_of(results)
     killed.open_sweep(sweep())
-    killed.stage_started(SHARED)
+    killed.stage_started(SHARED, executing=True)
     killed.log_stage(SHARED.fingerprint, [("train/loss", 1.0, 0, 1000), ("train/loss", 0.5, 1, 1001)])
     killed.leave()
     record_all(tracker_of(results))
@@ -137,7 +137,7 @@ def test_a_point_sent_twice_is_there_once(results: Path) -> None:
 def test_thousands_of_points_go_in_one_call(results: Path) -> None:
     tracker = tracker_of(results)
     tracker.open_sweep(sweep())
-    tracker.stage_started(SHARED)
+    tracker.stage_started(SHARED, executing=True)
     tracker.log_stage(SHARED.fingerprint, [("train/loss", 0.1 * step, step, 1000 + step) for step in range(2500)])
     tracker.flush()
     (stage,) = runs(results, "stages")
