@@ -109,8 +109,9 @@ class ChainRunner:
         """Run one stage and keep its MLflow run true, however it ends, also if it was taken over."""
         call = caller(self.setting.sweep)
         call("stage_started", stage_record(stage, name), True)
+        setting = self.setting.model_copy(update={"threads": right.need.threads})
         try:
-            run_stage(StageJob.of(stage, self.setting, lease.id), right.need, right.widen)
+            run_stage(StageJob.of(stage, setting, lease.id), right.need, right.widen)
         except StopRequested:
             call("stage_ended", name, "KILLED", {}, {})
             if right.is_ending():  # else it was taken over

@@ -26,6 +26,11 @@ class Need:
     cpus: float = 1
     gpus: float = 0.0
 
+    @property
+    def threads(self) -> int:
+        """CPU threads of each worker."""
+        return max(1, int(self.cpus))
+
 
 @dataclass(frozen=True)
 class StageRequest:

@@ -20,7 +20,7 @@ class Setting(BaseModel):
         weights: Public pretrained weights by their name.
         store: Root of the artifact store.
         code: Version of the code that planned the sweep; workers with another one refuse to compute.
-        threads: CPU threads of each worker.
+        threads: CPU threads of each worker, unless its stage was given CPUs of its own.
         sweep: Name of this very process' sweep, by which workers find its tracker and are told to stop.
         checkpoint_seconds: Time between checkpoints.
     """

@@ -1,4 +1,6 @@
-"""Other resources for one class of stages, from the command line: understood, or refused with all faults at once."""
+"""Other resources for one class of stages, from the command line: understood and kept to, or refused with all faults at once."""
+
+from types import SimpleNamespace
 
 import pytest
 
@@ -6,7 +8,7 @@ from orchestrator.checks import Options
 from orchestrator.execution.per_stage import read_per_stage
 from orchestrator.execution.resources import Need, ResourceRequest, StageRequest
 from tests.planned import plan_for
-from tests.toys import Number
+from tests.toys import Number, toy_setting
 from trainables.contrastive_pretraining import ContrastivePretraining
 from trainables.errors import UserError
 
@@ -40,6 +42,22 @@ def test_a_stage_named_by_itself_gets_its_own_resources_and_all_others_the_commo
     request = ResourceRequest(1, 1, 1.0, {"Number": StageRequest(cpus=4, gpus=0.5)})
     assert request.need(Number(), has_gpus=True) == Need(1, 4, 0.5)
     assert ResourceRequest(2, 1, 1.0, {"Sum": StageRequest(cpus=4)}).need(Number(), has_gpus=True) == Need(1, 1, 1.0)
+
+
+def test_a_stage_computes_with_as_many_threads_as_it_was_given_cpus_and_keeps_its_name(monkeypatch, tmp_path):
+    from orchestrator.execution import ray_drivers
+
+    jobs = []
+    monkeypatch.setattr(ray_drivers, "run_stage", lambda job, need, widen: jobs.append(job))
+    monkeypatch.setattr(ray_drivers, "caller", lambda sweep: lambda *told: None)
+    monkeypatch.setattr(ray_drivers, "deliver_stage", lambda *told: None)
+    request = ResourceRequest(stages={"Number": StageRequest(cpus=8)})
+    runner = ray_drivers.ChainRunner(toy_setting(tmp_path, threads=1), request, has_gpus=False)
+    name = runner.setting.fingerprint(Number())
+    right = SimpleNamespace(need=request.need(Number(), has_gpus=False), widen=None)
+    runner._run_and_track(Number(), name, None, right, SimpleNamespace(id=""))
+    assert [(job.setting.threads, job.fingerprint) for job in jobs] == [(8, name)]
+    assert Need(cpus=0.5).threads == 1
 
 
 def test_all_that_is_wrong_with_it_is_told_at_once_with_the_other_faults_of_the_command(tmp_path):
