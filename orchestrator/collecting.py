@@ -2,8 +2,9 @@
 
 Nothing goes that an unfinished trial of a recorded sweep still needs, that a living sweep may read, or whose stage somebody is
 computing; and never the scored result of a recorded sweep. Sweeps are recorded by what they write of themselves into the store
-(:mod:`orchestrator.sweep_documents`): whoever deletes ``sweeps/<key>/`` there gives up that sweep's results. Of a search that has
-not opened its test split it is written nowhere which results it needs, so as long as there is one, nothing unrecorded goes.
+(:mod:`orchestrator.sweep_documents`): whoever deletes ``sweeps/<key>/`` there gives up that sweep's results. A search's document
+does not count: it does not tell which results the search's table will need, so as long as there is a search that has not opened its
+test split, nothing unrecorded goes.
 """
 
 from __future__ import annotations
@@ -171,7 +172,7 @@ def survey(store: ArtifactStore, own: str | None = None, now: float | None = Non
     """
     now = time.time() if now is None else now
     # Before the files: what a sweep that begins meanwhile makes is too young to go.
-    plans, statuses = read_plans(store), read_statuses(store)
+    plans, statuses = {key: plan for key, plan in read_plans(store).items() if not plan.points}, read_statuses(store)
     living = {
         key for key, status in statuses.items() if status.state == "running" and now - status.seen.timestamp() < _SILENT_SECONDS
     }

@@ -16,7 +16,9 @@ from orchestrator.disk_budget import DiskBudget
 from orchestrator.progress import Running, live
 from orchestrator.running import on_cluster, stop_signals, tracker_of
 from orchestrator.search.claim import Claim, claimed
+from orchestrator.search.document import SearchDocument
 from orchestrator.search.plan import SearchPlan, plan_search, prepare_search, search_sentence
+from orchestrator.status_writer import Activity, StatusWriter, ledger_activity, place_of, status_written
 from orchestrator.tracking import default_artifacts, default_uri
 from search_spaces.study import Study
 from trainables.errors import UserError
@@ -43,18 +45,24 @@ def finish_search(plan: SearchPlan, options: Options, console: Console) -> Study
     """
     if plan.opened:  # there is nothing left to write
         return _open(plan, options, console, ran=False)
-    with claimed(ArtifactStore(plan.setting.store), plan.key, plan.search.name) as claim:
-        plan = prepare_search(plan)
-        ran = plan.missing > 0
-        if ran:
-            _run(plan, claim, options, console)
-            claim.confirm()
-            plan = plan.refreshed()
-        if plan.missing:
-            _deliver(plan, options, "KILLED", stages=ran)
-            console.print(f"Stopped. {len(plan.told)} of {plan.trials} trials are told; the same command goes on from here.")
-            return None
-        return _open(plan, options, console, ran)
+    store = ArtifactStore(plan.setting.store)
+    with claimed(store, plan.key, plan.search.name) as claim:
+        plan, document = prepare_search(plan), SearchDocument()
+        with status_written(store, document.of(plan), place_of(options)) as status:
+            ran = plan.missing > 0
+            if ran:
+                _run(plan, claim, options, console, status, document)
+                claim.confirm()
+                plan = plan.refreshed()
+                status.plan = document.of(plan)
+            if plan.missing:
+                _deliver(plan, options, "KILLED", stages=ran)
+                console.print(f"Stopped. {len(plan.told)} of {plan.trials} trials are told; the same command goes on from here.")
+                status.state = "stopped"
+                return None
+            study = _open(plan, options, console, ran)
+            status.state = "finished"
+            return study
 
 
 def _open(plan: SearchPlan, options: Options, console: Console, ran: bool) -> Study:
@@ -71,7 +79,9 @@ def _open(plan: SearchPlan, options: Options, console: Console, ran: bool) -> St
     return study
 
 
-def _run(plan: SearchPlan, claim: Claim, options: Options, console: Console) -> None:
+def _run(
+    plan: SearchPlan, claim: Claim, options: Options, console: Console, status: StatusWriter, document: SearchDocument
+) -> None:
     uri = default_uri(options.results)
     with on_cluster(options, plan.setting, plan.search.kinds(plan.scale), console):
         from orchestrator.execution.ray_search import RaySearch
@@ -82,9 +92,14 @@ def _run(plan: SearchPlan, claim: Claim, options: Options, console: Console) -> 
             now = search.now()
             return Group(search_table(now, search.running()), Text(f"trials {len(now.told)}/{now.trials}", style="bold"))
 
+        def activity() -> Activity:
+            status.plan = document.of(search.now())
+            return ledger_activity(search.snapshot)
+
         store, say = ArtifactStore(plan.setting.store), partial(console.print, markup=False, soft_wrap=True)
         budget = DiskBudget.of(options.disk_budget, store, plan.key, say)
-        with stop_signals(search.stop), budget.watched(search.stop), live(console, picture, options.results / "sweep.log"):
+        followed, shown = status.following(activity), live(console, picture, options.results / "sweep.log")
+        with followed, stop_signals(search.stop), budget.watched(search.stop), shown:
             search.run()
 
 

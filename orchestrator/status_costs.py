@@ -9,7 +9,7 @@ from graphlib import TopologicalSorter
 from statistics import fmean
 
 from orchestrator.status_facts import Cost
-from orchestrator.status_trials import SweepState, duration
+from orchestrator.status_trials import Stand, SweepState, duration
 
 _TOLD_BY_PROGRESS = 0.05  # of a stage; below, how far it has come says little of how long it takes
 
@@ -37,7 +37,7 @@ class Hours:
 def hours(state: SweepState, costs: Mapping[str, Cost]) -> Hours:
     """What a sweep has used and saved. A stage that n trials need has saved n - 1 computations of it."""
     plan = state.plan
-    uses = Counter(name for trial in plan.trials for name in plan.chain(trial.fingerprint))
+    uses = Counter(name for trial in plan.trials for name in plan.chain(trial))
     gpu = cpu = gpu_saved = cpu_saved = 0.0
     known = state.done & costs.keys()
     for name in known:
@@ -65,18 +65,22 @@ def estimate(state: SweepState, costs: Mapping[str, Cost]) -> Estimate:
 
     A stage is taken to need the mean wall time of the sweep's finished stages of its class, or, where none is finished, what the
     progress of running ones promises. What is left cannot take less than all of it divided by the stages at a time, nor less than
-    its longest chain; the larger of both is the estimate.
+    its longest chain; the larger of both is the estimate. A point that a search has not drawn yet is taken to need the mean of what
+    the points that have ended took, early or not, for themselves.
     """
     walls = _walls(state, costs)
     left = {name: _left(name, state, walls) for name in state.needed}
     unknown = sorted({_kind(name) for name, seconds in left.items() if seconds is None})
-    if unknown:
-        return Estimate(None, f"no {' and no '.join(unknown)} has finished yet, so there is nothing to estimate from")
+    point = _point(state, costs) if state.undrawn else _Wall(0.0, 0)
+    if unknown or point is None:
+        lacking = " and no ".join(unknown or ["point"])
+        return Estimate(None, f"no {lacking} has finished yet, so there is nothing to estimate from")
     wide = max(1, state.own_running)
-    seconds = max(sum(filter(None, left.values())) / wide, _longest(state, left))
+    seconds = max((sum(filter(None, left.values())) + state.undrawn * point.seconds) / wide, _longest(state, left))
     kinds = Counter(map(_kind, left))
-    told = ", ".join(f"{count} {kind} at {_source(kind, walls)}" for kind, count in sorted(kinds.items()))
-    return Estimate(seconds, f"{told}; {wide} at a time{' as now' if state.own_running else ''}")
+    told = [f"{count} {kind} at {_source(walls[kind])}" for kind, count in sorted(kinds.items())]
+    told += [f"{state.undrawn} point{'s' * (state.undrawn > 1)} not drawn yet at {_source(point)}"] if state.undrawn else []
+    return Estimate(seconds, f"{', '.join(told)}; {wide} at a time{' as now' if state.own_running else ''}")
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,17 @@ def _walls(state: SweepState, costs: Mapping[str, Cost]) -> dict[str, _Wall]:
             promised[_kind(name)].append(info.seconds / info.fraction)
     known = {kind: _Wall(fmean(seconds), 0) for kind, seconds in promised.items()}
     return known | {kind: _Wall(fmean(seconds), len(seconds)) for kind, seconds in taken.items()}
+
+
+def _point(state: SweepState, costs: Mapping[str, Cost]) -> _Wall | None:
+    """The mean wall time of all stages that a finished trial shares with no other, added up; None if there is none of which it is
+    known.
+    """
+    chains = {each.trial.row: state.plan.chain(each.trial) for each in state.trials}
+    uses = Counter(name for chain in chains.values() for name in chain)
+    own = [[name for name in chains[each.trial.row] if uses[name] == 1] for each in state.trials if each.stand is Stand.done]
+    taken = [sum(costs[name].wall for name in names) for names in own if costs.keys() >= set(names)]
+    return _Wall(fmean(taken), len(taken)) if taken else None
 
 
 def _left(name: str, state: SweepState, walls: Mapping[str, _Wall]) -> float | None:
@@ -125,7 +140,6 @@ def _kind(fingerprint: str) -> str:
     return fingerprint.partition("/")[0]
 
 
-def _source(kind: str, walls: Mapping[str, _Wall]) -> str:
-    wall = walls[kind]
+def _source(wall: _Wall) -> str:
     mean = f"{wall.seconds:.1f} s" if wall.seconds < 10 else duration(wall.seconds)
     return f"{mean} each, the mean of {wall.finished} finished" if wall.finished else f"{mean} each, as running ones promise"

@@ -34,7 +34,7 @@ def _overview(views: Sequence[SweepView]) -> str:
         shown = link(f"#{state.plan.key}", name) if view.in_detail else escape(name)
         stands = [str(counts[stand] or "·") for stand in (Stand.running, Stand.waiting, Stand.failed)]
         spent = map(text.amount, (view.hours.gpu, view.hours.gpu_saved, view.hours.cpu, view.hours.cpu_saved))
-        done = f"{counts[Stand.done]}/{len(state.trials)}"
+        done = f"{counts[Stand.done]}/{state.total}"
         cells = [done, *stands, text.short_end(state, view.estimate) or "·", *spent]
         words = [shown, *map(escape, (state.plan.scale, state.plan.key, text.condition(state)))]
         heads = "".join(f'<th scope="row">{word}</th>' for word in words)
@@ -97,7 +97,8 @@ def _grid(state: SweepState, reasons: Mapping[Reason, int]) -> str:
         cells = "".join(f"<td>{_cell(each, state.plan.key, reasons)}</td>" for each in state.rows[key])
         rows.append(f'<tr><th scope="row">{escape(label)}</th>{cells}</tr>')
     legend = f'<p class="files">{escape(text.LEGEND)}; the number is the reason above</p>'
-    return f"<h3>Trials</h3>\n{legend}\n" + _table("details", ("seed",), [str(seed) for seed in state.plan.seeds], rows)
+    first, heads = ("point", [""]) if state.plan.points else ("seed", [str(seed) for seed in state.plan.seeds])
+    return f"<h3>Trials</h3>\n{legend}\n" + _table("details", (first,), heads, rows)
 
 
 def _cell(state: TrialState, key: str, reasons: Mapping[Reason, int]) -> str:

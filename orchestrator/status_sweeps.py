@@ -38,7 +38,7 @@ class Sweeps:
     def __init__(self, store: ArtifactStore, study: str | None = None) -> None:
         self._store, self._study = store, study
         self._facts = StoreFacts(store)
-        self._plans: dict[str, PlanDocument] = {}  # a plan never changes, and may be large
+        self._plans: dict[str, PlanDocument] = {}  # may be large; that of a search grows, any other never changes
 
     def look(self, now: datetime | None = None) -> list[SweepView]:
         """The sweeps as they stand, the one that began last first.
@@ -71,7 +71,8 @@ class Sweeps:
     def _wanted(self, statuses: Mapping[str, SweepStatus]) -> dict[str, PlanDocument]:
         """The plans of the sweeps that are asked for."""
         others = {key for key, status in statuses.items() if not self._asks_for(status.study)}
-        self._plans |= read_plans(self._store, apart_from=others | self._plans.keys())
+        known = {key for key, plan in self._plans.items() if not plan.points}
+        self._plans |= read_plans(self._store, apart_from=others | known)
         names = {plan.study for plan in self._plans.values()} | {status.study for status in statuses.values()}
         plans = {key: plan for key, plan in self._plans.items() if self._asks_for(plan.study)}
         if plans:

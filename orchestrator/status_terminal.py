@@ -42,7 +42,7 @@ def _overview(views: Sequence[SweepView]) -> Table:
         table.add_column(title, justify="right", no_wrap=True)
     for view in views:
         state, counts = view.state, view.state.counts
-        numbers = [f"{counts[Stand.done]}/{len(state.trials)}"]
+        numbers = [f"{counts[Stand.done]}/{state.total}"]
         numbers += [str(counts[stand] or "·") for stand in (Stand.running, Stand.waiting, Stand.failed)]
         numbers.append(text.short_end(state, view.estimate) or "·")
         numbers += map(text.amount, (view.hours.gpu, view.hours.gpu_saved, view.hours.cpu, view.hours.cpu_saved))
@@ -64,7 +64,8 @@ def _detail(view: SweepView, whole: bool) -> list[RenderableType]:
     if reasons:
         parts += [Text("why trials wait or failed", style="bold"), _reasons(state, len(reasons) if whole else _MOST)]
     if whole and reasons:
-        parts += [Text("rows", style="bold").append(f"  by seed: {text.LEGEND}; [n] is the reason above", style="not bold dim")]
+        rows, by_seed = ("points", "") if state.plan.points else ("rows", "by seed: ")
+        parts += [Text(rows, style="bold").append(f"  {by_seed}{text.LEGEND}; [n] is the reason above", style="not bold dim")]
         parts.append(_rows(state, reasons))
     return parts
 
@@ -135,9 +136,11 @@ def _rows(state: SweepState, reasons: dict[Reason, int]) -> Table:
 
 
 def _why(states: Sequence[TrialState], reasons: dict[Reason, int]) -> str:
-    """The reasons of a row, each with its seeds."""
+    """The reasons of a row, each with its seeds if there are several."""
     seeds: dict[int, list[int]] = {}
     for each in states:
         if each.reason in reasons and each.stand is not Stand.running:
             seeds.setdefault(reasons[each.reason], []).append(each.trial.seed)
+    if len(states) == 1:
+        return "".join(f"[{number}]" for number in seeds)
     return "; ".join(f"[{number}] seed{'s' * (len(found) > 1)} {text.ranges(found)}" for number, found in sorted(seeds.items()))

@@ -45,18 +45,21 @@ def trials(state: SweepState) -> str:
     """How many trials stand where."""
     counts = state.counts
     told = [f"{counts[stand]} {stand}" for stand in (Stand.running, Stand.waiting, Stand.failed) if counts[stand]]
-    cells = f"{len(state.plan.rows)} rows x {len(state.plan.seeds)} seeds"
-    return ", ".join([f"{counts[Stand.done]} of {len(state.trials)} done ({cells})", *told])
+    cells = "points" if state.plan.points else f"{len(state.plan.rows)} rows x {len(state.plan.seeds)} seeds"
+    told += [f"{state.undrawn} not drawn yet"] if state.undrawn else []
+    return ", ".join([f"{counts[Stand.done]} of {state.total} done ({cells})", *told])
 
 
 def mend(state: SweepState) -> str:
-    """What can be done about trials that failed; '' if none did."""
-    return "when what failed is mended, the same command with --redo retry runs it again" if state.counts[Stand.failed] else ""
+    """What can be done about trials that failed; '' if none did, or if their search is over."""
+    if state.is_complete or not state.counts[Stand.failed]:
+        return ""
+    return "when what failed is mended, the same command with --redo retry runs it again"
 
 
 def end(state: SweepState, estimate: Estimate) -> str:
     """When the sweep may end, and what that rests on; '' if nothing is left that will be computed."""
-    if not state.needed:
+    if not (state.needed or state.undrawn):
         return ""
     if estimate.seconds is None:
         return f"not known: {estimate.rests}"
@@ -70,7 +73,7 @@ def end(state: SweepState, estimate: Estimate) -> str:
 
 def short_end(state: SweepState, estimate: Estimate) -> str:
     """The same in a cell of a table."""
-    if not (state.needed and state.lives):
+    if not ((state.needed or state.undrawn) and state.lives):
         return ""
     return "not known" if estimate.seconds is None else f"~ {duration(estimate.seconds)}"
 

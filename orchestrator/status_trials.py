@@ -94,8 +94,19 @@ class SweepState:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all trials are finished."""
-        return self.counts[Stand.done] == len(self.trials)
+        """Whether all trials are finished; a search is over when its failed points are all that is not."""
+        over = self.counts[Stand.done] + (self.counts[Stand.failed] if self.plan.points else 0)
+        return over == self.total
+
+    @property
+    def total(self) -> int:
+        """Trials in all, with the points that a search has not drawn yet."""
+        return max(self.plan.points, len(self.trials))
+
+    @property
+    def undrawn(self) -> int:
+        """Points that a search has not drawn yet."""
+        return self.total - len(self.trials)
 
     @property
     def own_running(self) -> int:
@@ -170,12 +181,12 @@ class _Judge:
 
     def stand(self, trial: TrialInfo) -> TrialState:
         """Where a trial stands. Of several that wait for one running stage, the first counts as running."""
-        if trial.fingerprint in self._facts.done:
+        if trial.ended or self._facts.done.issuperset(trial.last):
             return TrialState(trial, Stand.done)
-        lacking = list(self._plan.walk(trial.fingerprint, self._facts.done))
+        lacking = self._plan.chain(trial, self._facts.done)
         failed = [name for name in lacking if name in self._failed]
         if failed:  # nothing more is computed for it
-            return TrialState(trial, Stand.failed, self._failure(failed[-1], failed[-1] == trial.fingerprint))
+            return TrialState(trial, Stand.failed, self._failure(failed[-1], failed[-1] in trial.last))
         self.needed.update(lacking)
         computed = [name for name in lacking if name in self._living.running]
         if computed and (free := [name for name in computed if name not in self._taken]):

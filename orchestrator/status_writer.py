@@ -76,6 +76,7 @@ class StatusWriter:
         at: What it runs on, for people.
 
     Attributes:
+        plan: Of the sweep; written again when it is another one.
         state: How the sweep stands.
         error: What it has ended by.
     """
@@ -83,11 +84,12 @@ class StatusWriter:
     def __init__(self, store: ArtifactStore, plan: PlanDocument, at: str) -> None:
         self.state: State = "running"
         self.error = ""
-        self._store, self._plan, self._at = store, plan, at
+        self.plan = plan
+        self._store, self._at = store, at
         self._started = datetime.now(UTC)
         self._look: Callable[[], Activity] = Activity
         self._looking = threading.Lock()
-        self._planned = False
+        self._planned: PlanDocument | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep_writing, name="status", daemon=True)
 
@@ -122,17 +124,18 @@ class StatusWriter:
 
     def _write(self) -> None:
         with contextlib.suppress(OSError):  # the store may be full or away for a moment; that is for the sweep to tell
-            if not self._planned:
-                write_plan(self._store, self._plan)
-                self._planned = True
-            write_status(self._store, self._status())
+            status = self._status()  # the look may find a plan that has grown
+            if (plan := self.plan) is not self._planned:
+                write_plan(self._store, plan)
+                self._planned = plan
+            write_status(self._store, status)
 
     def _status(self) -> SweepStatus:
         with self._looking:
             activity = self._look()
         return SweepStatus(
-            key=self._plan.key,
-            study=self._plan.study,
+            key=self.plan.key,
+            study=self.plan.study,
             host=socket.gethostname(),
             pid=os.getpid(),
             space=process_space(),

@@ -1,6 +1,7 @@
 """What a sweep writes of itself into the store, so that any machine that sees the store can tell how it gets on, without Ray.
 
-    <store>/sweeps/<key>/plan.json      every trial and every stage behind it; written when the sweep begins
+    <store>/sweeps/<key>/plan.json      every trial and every stage behind it; written when the sweep begins, and by a search, which
+                                        is told as a sweep with a trial for each of its points, whenever there is news of a point
     <store>/sweeps/<key>/status.json    what is computed and what waits; replaced every few seconds, and once more at the end
 
 What is finished or has failed is in neither: the store's results and failures say so themselves, and stay true when a sweep dies.
@@ -21,7 +22,9 @@ from trainables.errors import UserError
 
 if TYPE_CHECKING:
     from orchestrator.artifacts import ArtifactStore
+    from orchestrator.execution.setting import Setting
     from orchestrator.plan import Plan
+    from trainables.stage import Stage
 
 SILENT_SECONDS = 60.0
 """A running sweep that has written nothing for so long gives no sign of life; it writes twelve times as often."""
@@ -44,13 +47,30 @@ class StageInfo(Document):
     label: str
     upstream: list[str] = []
 
+    @classmethod
+    def of(cls, stage: Stage, setting: Setting) -> StageInfo:
+        """What is told of a stage."""
+        return cls(label=stage.label, upstream=list(dict.fromkeys(map(setting.fingerprint, stage.upstream().values()))))
+
 
 class TrialInfo(Document):
-    """A trial: its row, its seed and the fingerprint of its last stage."""
+    """A trial: its row, its seed and the fingerprint of its last stage.
+
+    Attributes:
+        others: Fingerprints of its other last stages; a point of a search has several.
+        ended: Whether nothing more is computed for it, whatever the store has: a search told its end, be it an early one.
+    """
 
     row: str
     seed: int
     fingerprint: str
+    others: list[str] = []
+    ended: bool = False
+
+    @property
+    def last(self) -> tuple[str, ...]:
+        """All its last stages."""
+        return (self.fingerprint, *self.others)
 
 
 class PlanDocument(Document):
@@ -62,6 +82,7 @@ class PlanDocument(Document):
         title: Of the table.
         rows: Label of each row by its key, in the table's order.
         stages: By fingerprint.
+        points: Of a search, how many it draws in all; each that is drawn is a row with one trial. 0: no search.
     """
 
     key: str
@@ -74,13 +95,16 @@ class PlanDocument(Document):
     seeds: list[int]
     stages: dict[str, StageInfo]
     trials: list[TrialInfo]
+    points: int = 0
 
-    def chain(self, fingerprint: str) -> list[str]:
-        """A stage and everything upstream of it, each once."""
-        return list(self.walk(fingerprint, frozenset()))
+    def chain(self, trial: TrialInfo, hidden: frozenset[str] | set[str] = frozenset()) -> list[str]:
+        """The last stages of a trial and everything upstream of them, each once; hidden as :meth:`walk` has it."""
+        return list(dict.fromkeys(name for last in trial.last for name in self.walk(last, hidden)))
 
     def walk(self, fingerprint: str, hidden: frozenset[str] | set[str]) -> Iterator[str]:
-        """The same, but no stage of ``hidden`` nor what is upstream of it alone: a finished result hides what it was made from."""
+        """A stage and everything upstream of it, each once, but no stage of ``hidden`` nor what is upstream of it alone: a finished
+        result hides what it was made from.
+        """
         seen, left = set(), [fingerprint]
         while left:
             name = left.pop()
@@ -92,13 +116,7 @@ class PlanDocument(Document):
     @classmethod
     def of(cls, plan: Plan) -> PlanDocument:
         """The document of a plan."""
-        sweep, name_of = plan.sweep, plan.setting.fingerprint
-        stages = {
-            each.fingerprint: StageInfo(
-                label=each.stage.label, upstream=list(dict.fromkeys(map(name_of, each.stage.upstream().values())))
-            )
-            for each in plan.stages
-        }
+        sweep = plan.sweep
         return cls(
             key=sweep.key,
             study=sweep.study,
@@ -108,7 +126,7 @@ class PlanDocument(Document):
             code=sweep.code,
             rows={row.key: " · ".join(filter(None, row.label)) for row in sweep.table.rows},
             seeds=list(sweep.seeds),
-            stages=stages,
+            stages={each.fingerprint: StageInfo.of(each.stage, plan.setting) for each in plan.stages},
             trials=[TrialInfo(row=t.record.row, seed=t.record.seed, fingerprint=t.record.fingerprint) for t in plan.trials],
         )
 

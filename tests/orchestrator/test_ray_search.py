@@ -27,6 +27,8 @@ from orchestrator.execution.local import LocalExecutor
 from orchestrator.execution.resources import ResourceRequest, StageRequest
 from orchestrator.search.history import History
 from orchestrator.searching import look_at
+from orchestrator.status_sweeps import Sweeps
+from orchestrator.status_trials import Stand
 from tests.orchestrator.search.toy_search import Driven
 from tests.tiny_corpora import write_tiny_corpora
 from trainables.errors import UserError
@@ -154,6 +156,7 @@ def interrupted(corpora, ray_head, empty_store, tmp_path_factory):
     shutil.copy(empty_store, results / "mlflow.db")
     with ended(begin(corpora, results, ray_head)) as killed:
         wait_for_a_trial(results, killed)
+        assert Sweeps(ArtifactStore(results / "store")).look()[0].state.lives
         killed.kill()
     breaks.append((told(results), finished(results)))
     with ended(begin(corpora, results, ray_head)) as process:
@@ -214,6 +217,13 @@ def test_the_test_split_is_opened_once_with_every_trial_told_and_its_table_is_ma
     assert {run.info.status for run in runs(results)} == {"FINISHED"}
     (search,) = (run for run in runs(results) if run.data.tags["kind"] == "search")
     assert search.data.tags["test_split_opened"] == opened
+
+
+def test_it_is_told_as_sweeps_are(interrupted):
+    results, _, _ = interrupted
+    (search,) = (view.state for view in Sweeps(ArtifactStore(results / "store"), "reclr_search").look() if view.state.plan.points)
+    assert (search.status.state, search.counts[Stand.done], search.total) == ("finished", TRIALS, TRIALS)
+    assert search.done >= {name for trial in search.plan.trials for name in search.plan.chain(trial)}
 
 
 def test_run_again_it_computes_nothing_and_makes_the_same_table(interrupted, corpora, monkeypatch):

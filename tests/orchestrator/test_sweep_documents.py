@@ -37,8 +37,8 @@ def test_the_document_of_a_plan_has_every_trial_with_its_whole_chain(tmp_path):
     assert [(t.row, t.seed, t.fingerprint) for t in document.trials] == [
         (t.record.row, t.record.seed, t.record.fingerprint) for t in plan.trials
     ]
-    for trial in plan.trials:
-        assert sorted(document.chain(trial.record.fingerprint)) == sorted(trial.record.stages)
+    for trial, info in zip(plan.trials, document.trials, strict=True):
+        assert sorted(document.chain(info)) == sorted(trial.record.stages)
     assert document.rows.keys() == {trial.record.row for trial in plan.trials}
 
 

@@ -19,6 +19,8 @@ from orchestrator.progress import live
 from orchestrator.search.claim import Claim, Holder
 from orchestrator.search.history import History, SearchTrial
 from orchestrator.searching import finish_search
+from orchestrator.status_sweeps import Sweeps
+from orchestrator.sweep_documents import read_statuses
 from tests.orchestrator.search.toy_search import toy_plan
 from trainables.errors import UserError
 
@@ -83,11 +85,19 @@ def test_what_is_printed_and_what_mlflow_has_say_that_the_test_split_was_opened_
     assert "before" not in runs[plan.key].data.tags["test_split_opened"]
 
 
-def test_without_a_whole_trial_the_search_has_failed_in_mlflow_too(search_of):
+def test_a_search_that_has_ended_is_told_with_its_points(search_of):
+    plan, options = search_of("complete")
+    finish_search(plan, options, Console(file=io.StringIO()))
+    (view,) = Sweeps(ArtifactStore(options.store_root), "toy_search").look()
+    assert (view.state.status.state, view.state.is_complete, list(view.state.rows)) == ("finished", True, ["0"])
+
+
+def test_without_a_whole_trial_the_search_has_failed_in_mlflow_and_in_its_status_too(search_of):
     plan, options = search_of("failed")
     with pytest.raises(UserError, match="trial 0 failed:\na zebra"):
         finish_search(plan, options, Console(file=io.StringIO()))
     assert [run.info.status for run in search_runs(options)] == ["FAILED"]
+    assert read_statuses(ArtifactStore(options.store_root))[plan.key].state == "failed"
     assert plan.refreshed().opened is None
 
 
