@@ -136,7 +136,8 @@ def describe_run(job: StageJob, stage: Stage, device: torch.device, world_size: 
         "corpora": {role: {"name": corpus.name, "digest": corpus.digest} for role, corpus in sorted(job.setting.corpora.items())},
         "wall_seconds": round(wall, 3),
         "cpu_seconds": round(cpu, 3),
-        "gpu_seconds": round(wall * world_size, 3) if on_gpu else 0.0,
+        "gpus": job.gpus if on_gpu else 0.0,  # of each worker
+        "gpu_seconds": round(wall * world_size, 3) if on_gpu else 0.0,  # of devices, as if each worker had had one
     }
 
 

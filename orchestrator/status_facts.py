@@ -23,7 +23,7 @@ class Cost:
     Attributes:
         wall: Seconds from start to end.
         cpu: Seconds of CPU cores that were reserved for it.
-        gpu: Seconds of GPUs that it computed on; one of which it had a fraction counts whole.
+        gpu: Seconds of GPUs that were reserved for it; of a result that does not tell how many, of those that it computed on.
     """
 
     wall: float
@@ -84,7 +84,8 @@ class StoreFacts:
         try:
             known = self._store.read_json(fingerprint, "provenance.json")
             wall, gpu = float(known["wall_seconds"]), float(known["gpu_seconds"])
-            return Cost(wall, wall * int(known["workers"]) * int(known["threads"]), gpu)
+            each = float(known.get("gpus", 1.0))  # results from before it was recorded count as if they had had whole GPUs
+            return Cost(wall, wall * int(known["workers"]) * int(known["threads"]), gpu * each)
         except (UserError, OSError, KeyError, TypeError, ValueError):
             return None  # a sum over the others is still worth telling; the next sweep refuses a damaged result
 

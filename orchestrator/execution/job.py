@@ -37,6 +37,7 @@ class StageJob(BaseModel):
         config: The stage (:func:`trainables.stage.to_config`).
         setting: What it has in common with all jobs of its sweep.
         lease: Id of the lease in the store that it is computed under; empty without one.
+        gpus: That each worker was given, if it computes on one; below 1 it shares one with others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +45,7 @@ class StageJob(BaseModel):
     config: dict[str, Any]
     setting: Setting
     lease: str = ""
+    gpus: float = 1.0
 
     @classmethod
     def of(cls, stage: Stage, setting: Setting, lease: str = "") -> StageJob:

@@ -129,7 +129,8 @@ def _run_together(job: StageJob, need: Need) -> None:
 
 
 def _loop_config(job: StageJob, need: Need) -> dict[str, Any]:
-    return {"job": job.model_dump(mode="json"), "use_gpu": need.gpus > 0, "cpus": need.cpus * _CPU_SHARE}
+    given = job.model_copy(update={"gpus": need.gpus})
+    return {"job": given.model_dump(mode="json"), "use_gpu": need.gpus > 0, "cpus": need.cpus * _CPU_SHARE}
 
 
 def _train_loop(config: dict[str, Any]) -> None:

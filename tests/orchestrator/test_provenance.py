@@ -1,13 +1,18 @@
-"""Which code computed a result: a digest that moves with what the stage uses, and with nothing else."""
+"""Where a result comes from: a digest of code that moves with what the stage uses and with nothing else, and what it was given."""
 
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
 import trainables
 from orchestrator import provenance
+from orchestrator.execution.job import StageJob
+from orchestrator.execution.ray_stage import _loop_config
+from orchestrator.execution.resources import Need
+from tests.toys import Number, toy_setting
 from trainables.chance import ChanceClassifier
 from trainables.session_classifier import SessionClassifier
 
@@ -85,3 +90,12 @@ def test_outside_a_checkout_nothing_is_dirty(tmp_path, monkeypatch):
     provenance.dirty_files.cache_clear()
     provenance.git_commit.cache_clear()
     assert (provenance.git_commit(), provenance.dirty_files()) == ("none", ())
+
+
+def test_a_result_tells_what_share_of_a_gpu_its_stage_was_given(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
+    given = _loop_config(StageJob.of(Number(), toy_setting(tmp_path)), Need(gpus=0.25))
+    job = StageJob.model_validate(given["job"])
+    told = provenance.describe_run(job, Number(), torch.device("cuda"), 1, wall=8.0, cpu=1.0)
+    assert (told["gpus"], told["gpu_seconds"]) == (0.25, 8.0)
+    assert provenance.describe_run(job, Number(), torch.device("cpu"), 1, wall=8.0, cpu=1.0)["gpus"] == 0.0

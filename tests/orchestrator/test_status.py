@@ -122,6 +122,14 @@ def test_a_result_whose_cost_cannot_be_read_is_counted_and_hides_nothing(store):
     assert "0.05 CPU h used" in text
 
 
+def test_a_fraction_of_a_gpu_counts_as_that_and_results_that_do_not_tell_count_whole(store, tmp_path):
+    before = Sweeps(store).look()[0].hours.gpu
+    finish(store, CLASSIFIER.format(0, 1), tmp_path / "c", wall=3600.0, gpu=3600.0, gpus=0.25)
+    assert Sweeps(store).look()[0].hours.gpu - before == pytest.approx(0.25)
+    finish(store, CLASSIFIER.format(0, 2), tmp_path / "d", wall=3600.0, gpu=3600.0)
+    assert Sweeps(store).look()[0].hours.gpu - before == pytest.approx(1.25)
+
+
 def test_the_command_answers_without_torch_ray_mlflow_or_pandas(store, tmp_path):
     script = (
         "import sys; from orchestrator.status import app\n"
