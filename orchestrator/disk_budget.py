@@ -7,17 +7,18 @@ checkpoint, the sweep ends in good order, says why, and the same command goes on
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from orchestrator.artifacts import ArtifactStore
+from orchestrator.beside import beside
 from orchestrator.collecting import Item, Kind, Survey, remove, survey
 from orchestrator.sizes import parse_size, sizes
 from trainables.errors import UserError
 
 OPTION = "--disk-budget"
+_WATCH_SECONDS = 0.1
 _LOOK_SECONDS = 15.0
 _LOOK_SHARE = 0.05  # of the time goes into looking at most: a store of a million files takes minutes to look through
 
@@ -83,24 +84,13 @@ class DiskBudget:
     @contextlib.contextmanager
     def watched(self, stop: Callable[[], None]) -> Iterator[None]:
         """Look from a thread of its own while the block runs; ``stop`` is called once if there is no room left."""
-        if self._limit is None:
-            yield
-            return
-        ended = threading.Event()
 
         def watch() -> None:
-            while self.is_kept():
-                if ended.wait(max(self._next - time.monotonic(), 0.1)):
-                    return
-            stop()
+            if self.problem is None and not self.is_kept():
+                stop()
 
-        thread = threading.Thread(target=watch, daemon=True)
-        thread.start()
-        try:
+        with contextlib.nullcontext() if self._limit is None else beside(watch, _WATCH_SECONDS):
             yield
-        finally:
-            ended.set()
-            thread.join()
 
     def _make_room(self, limit: int) -> None:
         found = survey(self._store, own=self._key)

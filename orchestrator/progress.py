@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.beside import beside
 from orchestrator.plan import Plan, State
 from orchestrator.precomputing import Precomputed
 from trainables.recombination import Recombination
@@ -35,26 +35,21 @@ def live(console: Console, picture: Callable[[], Group], log: Path) -> Iterator[
         picture: Makes one frame.
         log: What Ray and other libraries print meanwhile goes to this file.
     """
-    ended = threading.Event()
+    display = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
 
-    def redraw(display: Live) -> None:
-        while not ended.wait(_REFRESH_SECONDS):
-            with _dispensable():
-                display.update(picture(), refresh=console.is_terminal)
+    def redraw() -> None:
+        with _dispensable():
+            display.update(picture(), refresh=console.is_terminal)
 
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(log.open("a"))
-        display = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
         stack.enter_context(display)
         stack.enter_context(contextlib.redirect_stdout(stream))
         stack.enter_context(contextlib.redirect_stderr(stream))
-        thread = threading.Thread(target=redraw, args=(display,), daemon=True)
-        thread.start()
         try:
-            yield
+            with beside(redraw, _REFRESH_SECONDS):
+                yield
         finally:
-            ended.set()
-            thread.join()
             with _dispensable():
                 picture()  # announces what ended since the last frame
 

@@ -6,8 +6,10 @@ runs what it is given under Ray Train, and otherwise waits without holding a wor
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,7 @@ import ray
 from ray import tune
 
 from orchestrator.artifacts import ArtifactStore
+from orchestrator.beside import beside
 from orchestrator.delivery import deliver_stage, stage_record
 from orchestrator.execution.failures import GivenUp, StageFailed
 from orchestrator.execution.job import StageJob
@@ -98,7 +101,7 @@ class ChainRunner:
                 if ray.get(ledger.stopping.remote(self.setting.sweep)):
                     raise StopRequested
                 continue
-            with _Right(ledger, self.setting.sweep, owner, granted, needs[granted]) as right:
+            with _Right(ledger, self.setting.sweep, owner, granted, needs[granted]).held() as right:
                 lease = stage_lease(store, granted, cluster)
                 if lease.take():
                     with lease.held():
@@ -141,17 +144,15 @@ class _Right:
     def __init__(self, ledger: Any, sweep: str, owner: str, fingerprint: str, need: Need) -> None:
         self.need = need
         self._ledger, self._sweep, self._owner, self._fingerprint = ledger, sweep, owner, fingerprint
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._stay_alive, daemon=True)
 
-    def __enter__(self) -> _Right:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._ended.set()
-        self._thread.join()
-        ray.get(self._ledger.finish.remote(self._owner, self._fingerprint))
+    @contextlib.contextmanager
+    def held(self) -> Iterator[_Right]:
+        """Keep it while the block runs."""
+        try:
+            with beside(self._renewed, LEASE_SECONDS / 10):
+                yield self
+        finally:
+            ray.get(self._ledger.finish.remote(self._owner, self._fingerprint))
 
     def is_ending(self) -> bool:
         """Whether the sweep is being stopped."""
@@ -164,7 +165,3 @@ class _Right:
 
     def _renewed(self) -> ray.ObjectRef:
         return self._ledger.renew.remote(self._sweep, self._owner, self._fingerprint, self.need)
-
-    def _stay_alive(self) -> None:
-        while not self._ended.wait(LEASE_SECONDS / 10):
-            self._renewed()

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from orchestrator.artifacts import ArtifactStore
+from orchestrator.beside import beside
 from orchestrator.execution.ledger import LEASE_SECONDS
 from orchestrator.processes import process_runs, process_space
 from search_spaces.table import Record
@@ -125,21 +125,16 @@ class Lease:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Renew it from a thread while the block runs, as long as it is ours, and release it at the end, however that comes."""
-        ended = threading.Event()
 
         def stay_alive() -> None:
-            while not ended.wait(RENEW_SECONDS):
-                with contextlib.suppress(OSError):  # the store may be away for a moment
-                    if self.is_ours():
-                        self.renew()
+            with contextlib.suppress(OSError):  # the store may be away for a moment
+                if self.is_ours():
+                    self.renew()
 
-        thread = threading.Thread(target=stay_alive, daemon=True)
-        thread.start()
         try:
-            yield
+            with beside(stay_alive, RENEW_SECONDS):
+                yield
         finally:
-            ended.set()
-            thread.join()
             with contextlib.suppress(OSError):  # a lease that stays behind is a dead process' soon
                 self.release()
 
