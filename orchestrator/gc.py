@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.command import command_line, console
+from orchestrator.command import Results, Store, command_line, console, store_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,26 +26,21 @@ def gc(
     budget: Annotated[
         str | None, typer.Option(help="How large the store may be, e.g. 200GiB: results that can be computed again go as well.")
     ] = None,
-    results: Annotated[Path, typer.Option(help="Folder of the results, as the sweep has it.")] = Path("results"),
-    store: Annotated[
-        str | None, typer.Option(help="Where results are stored: a folder or s3://...; by default RESULTS/store.")
-    ] = None,
+    results: Results = Path("results"),
+    store: Store = None,
 ) -> None:
     """Remove from the store what is worth nothing: what dead processes were writing, and checkpoints that nobody goes on with.
 
     With a budget, besides, and only as much as it takes, the oldest first: results that no recorded sweep needs; then results that
     every recorded sweep is done with. Never what a living sweep or an unfinished trial needs, and never a scored result.
     """
-    from orchestrator.artifacts import ArtifactStore
     from orchestrator.collecting import remove, survey
     from orchestrator.files import refusals_in_words
     from orchestrator.sizes import parse_size, sizes
     from trainables.errors import UserError
 
     limit = None if budget is None else parse_size("--budget", budget)
-    place = ArtifactStore(store or results / "store")
-    if fault := place.fault():
-        raise UserError(fault)
+    place = store_of(results, store)
     try:
         found = survey(place)
     except OSError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.command import command_line, console
+from orchestrator.command import Results, Store, command_line, console, store_of
 from trainables.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,21 +26,15 @@ def status(
     study: Annotated[
         str | None, typer.Argument(help="Only this study, with each of its rows; by default all sweeps of the store.")
     ] = None,
-    results: Annotated[Path, typer.Option(help="Folder of the results, as the sweep has it.")] = Path("results"),
-    store: Annotated[
-        str | None, typer.Option(help="Where results are stored: a folder or s3://...; by default RESULTS/store.")
-    ] = None,
+    results: Results = Path("results"),
+    store: Store = None,
     html: Annotated[Path | None, typer.Option(help="Also write one static page of HTML to this file.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Look again every few seconds, until Ctrl-C.")] = False,
 ) -> None:
     """Tell which cells are done, which trials run, why each pending one waits, when it may end, and what sharing saved."""
-    from orchestrator.artifacts import ArtifactStore
     from orchestrator.status_sweeps import Sweeps
 
-    place = ArtifactStore(store or results / "store")
-    if fault := place.fault():
-        raise UserError(fault)
-    sweeps = Sweeps(place, study)
+    sweeps = Sweeps(store_of(results, store), study)
     if watch:
         with contextlib.suppress(KeyboardInterrupt):
             _watch(sweeps, study is not None, html)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.command import command_line, console
+from orchestrator.command import Store, command_line, console
 from orchestrator.plan import Redo
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
@@ -62,9 +62,7 @@ def sweep(
         bool, typer.Option("--allow-leaks", help="Go on although the leakage audit found leaks; runs and table then say so.")
     ] = False,
     results: Annotated[Path, typer.Option(help="Folder of twins, results and the MLflow store.")] = Path("results"),
-    store: Annotated[
-        str | None, typer.Option(help="Where results are stored: a folder or s3://...; by default RESULTS/store.")
-    ] = None,
+    store: Store = None,
     disk_budget: Annotated[
         str | None, typer.Option(help="How large the store may become, e.g. 200GiB: what is spent goes, or nothing new starts.")
     ] = None,
