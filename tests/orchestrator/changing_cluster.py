@@ -71,7 +71,7 @@ def changing_cluster() -> Iterator[ChangingCluster]:
 def _serve() -> None:
     from ray.cluster_utils import Cluster
 
-    from tests.orchestrator.ray_head import _free_ports as free_ports
+    from tests.orchestrator.ray_head import free_ports
 
     # Ports are whichever are free: other clusters may run on this machine.
     (port,) = free_ports(1)

@@ -72,7 +72,7 @@ def started_head() -> Iterator[RayHead]:
 
 def _command(folder: Path) -> list[str]:
     """Ports are whichever are free; neither Ray's client nor its dashboard chooses one itself."""
-    client, dashboard = _free_ports(2)
+    client, dashboard = free_ports(2)
     options = [f"--{name}=0" for name in ("port", "dashboard-agent-listen-port", "min-worker-port", "max-worker-port")]
     options += [f"--ray-client-server-port={client}", f"--dashboard-port={dashboard}", "--include-dashboard=true"]
     options += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", "--include-log-monitor=false"]
@@ -80,7 +80,8 @@ def _command(folder: Path) -> list[str]:
     return [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", *options]
 
 
-def _free_ports(number: int) -> list[int]:
+def free_ports(number: int) -> list[int]:
+    """Ports of this machine that nobody listens on."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
         for each in sockets:

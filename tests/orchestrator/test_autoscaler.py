@@ -22,7 +22,7 @@ import pytest
 
 from orchestrator.execution.environment import WORKER_ENVIRONMENT
 from tests.orchestrator.changing_cluster import ENVIRONMENT, ROOT
-from tests.orchestrator.ray_head import _free_ports as free_ports
+from tests.orchestrator.ray_head import free_ports
 from tests.orchestrator.toy_driver import driven, marked, result_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
