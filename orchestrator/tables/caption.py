@@ -161,7 +161,7 @@ def _controls(table: Table) -> list[str]:
     """What controls are, which is the best, and which rows are no better."""
     names = ", ".join(row_name(table, row) for row in table.spec.rows if row.control)
     said = [f"Controls ({names}) hear nothing but a shortcut, or learn from shuffled labels; they are no hypotheses."]
-    held = table.held()
+    held = table.held
     if not held:
         return [*said, "No row could be held against a control."] if table.analysed else said
     covered = {table.pairs(key, table.best_control.key) for key, found in held.items() if found.control_low is not None}
@@ -182,8 +182,8 @@ def _against_control(table: Table) -> str:
     side = "above" if table.headline.higher_is_better else "below"
     name, interval = _best_control(table), "the 95 % interval of the paired difference from it"
     if not marked:
-        return f"All {_rows(len(table.held()))} are better than {name}: {interval} lies {side} 0"
-    return f"{NO_BETTER} ({marked} of {_rows(len(table.held()))}) no better than {name}: {interval} does not lie {side} 0"
+        return f"All {_rows(len(table.held))} are better than {name}: {interval} lies {side} 0"
+    return f"{NO_BETTER} ({marked} of {_rows(len(table.held))}) no better than {name}: {interval} does not lie {side} 0"
 
 
 def _best_control(table: Table) -> str:

@@ -82,7 +82,7 @@ class Table:
         """What the table shows."""
         return self.sweep.table
 
-    @property
+    @cached_property
     def headline(self) -> Column:
         """The column of the one question that the table asks."""
         return self.spec.column(self.spec.headline)
@@ -150,6 +150,7 @@ class Table:
         """Whether there are rows that listen to nothing but a shortcut."""
         return any(row.control for row in self.spec.rows)
 
+    @cached_property
     def held(self) -> dict[str, CellStatistics]:
         """By row key, the headline statistics of the rows that are held against the best control."""
         if self.best_control is None:
@@ -161,7 +162,7 @@ class Table:
         """Whether a row is not shown to be better than the best control: the interval of its difference is not all on the better
         side, or there is none.
         """
-        if (statistics := self.held().get(row.key)) is None:
+        if (statistics := self.held.get(row.key)) is None:
             return False
         low, high = statistics.control_low, statistics.control_high
         return low is None or high is None or not (low > 0 if self.headline.higher_is_better else high < 0)

@@ -139,20 +139,20 @@ def corrected_p(table: Table, row: Row) -> str:
 
 def control_difference(table: Table, row: Row) -> str:
     """The row's difference from the best control in the headline metric."""
-    statistics = table.held().get(row.key)
+    statistics = table.held.get(row.key)
     return number(statistics.control_difference if statistics else None, table.headline.decimals, sign=True)
 
 
 def control_interval(table: Table, row: Row) -> str:
     """``[low, high]`` of the same."""
-    statistics = table.held().get(row.key)
+    statistics = table.held.get(row.key)
     ends = (statistics.control_low, statistics.control_high) if statistics else (None, None)
     return _brackets(*ends, table.headline)
 
 
 def control_verdict(table: Table, row: Row) -> str:
     """Whether a row is better than the best control, in words; '' of a row that is not held against it."""
-    if row.key not in table.held():
+    if row.key not in table.held:
         return ""
     return "no better" if table.no_better(row) else "better"
 

@@ -44,7 +44,7 @@ def _verdicts(table: Table, row: Row, column: Column) -> tuple[str, str, str]:
     """On the baseline, which control is the best, and on that; '' where nothing is compared."""
     if column != table.headline:
         return "", "", ""
-    best = table.best_control.key if row.key in table.held() else ""
+    best = table.best_control.key if row.key in table.held else ""
     return table.verdict(row) or "", best, control_verdict(table, row)
 
 
