@@ -11,6 +11,9 @@ from orchestrator.tables.plotting import DASHED, DIAMOND, MEAN, SEED, any_interv
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+MOST_ROWS = 60
+"""Of the picture: more are more than two screens high, and a thousand take longer to draw than all else of a table to make."""
+
 
 def headline_figure(table: Table) -> bytes:
     """A PNG with a line per row: its seeds as points, the mean with its interval below them, the published number as a hollow

@@ -11,6 +11,7 @@ from orchestrator.tables.bars import is_bars
 from orchestrator.tables.caption import sentences, warning
 from orchestrator.tables.cells import Table
 from orchestrator.tables.details import details
+from orchestrator.tables.figure import MOST_ROWS
 from orchestrator.tables.pictures import pictures
 from orchestrator.tables.style import CSS
 from search_spaces.table import Column, Row
@@ -45,6 +46,7 @@ def section(table: Table, drawn: Mapping[str, bytes], heading: str, files: str =
         f'<p class="partial">{escape(warning(table))}</p>' if table.problems else "",
         _results(table),
         *(_picture(table, name, picture) for name, picture in drawn.items() if name.endswith(".png")),
+        _too_many(table),
         f'<ul class="caption">{"".join(f"<li>{escape(sentence)}</li>" for sentence in sentences(table))}</ul>',
         _details(table),
         "</section>",
@@ -120,6 +122,13 @@ def _picture(table: Table, name: str, png: bytes) -> str:
     about = escape(f"{table.spec.title}: {'bars' if is_bars(name) else what}")
     data = base64.b64encode(png).decode("ascii")
     return f'<figure><img alt="{about}" src="data:image/png;base64,{data}"></figure>'
+
+
+def _too_many(table: Table) -> str:
+    """Why there is no picture of the rows, if there is none."""
+    if (rows := len(table.spec.rows)) <= MOST_ROWS:
+        return ""
+    return f'<p class="files">There is no picture of the {rows:,} rows: of more than {MOST_ROWS} none can be read.</p>'
 
 
 def _details(table: Table) -> str:

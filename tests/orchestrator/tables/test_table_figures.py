@@ -11,7 +11,8 @@ import pytest
 
 from orchestrator.tables.cells import Table, make_table
 from orchestrator.tables.curve import curve_figure, spread
-from orchestrator.tables.figure import headline_figure
+from orchestrator.tables.figure import MOST_ROWS, headline_figure
+from orchestrator.tables.html import html_page
 from orchestrator.tables.pictures import pictures
 from search_spaces.table import Curve, Published
 from tests.orchestrator.tables.recorded import TABLE, recorded, trials
@@ -147,6 +148,17 @@ def test_names_at_the_margin_are_moved_apart_and_stay_within_the_axes() -> None:
     assert spread([0.4, 0.41, 0.42], 0.1) == pytest.approx([0.4, 0.5, 0.6])
     assert spread([0.97, 0.98], 0.1) == pytest.approx([0.9, 1.0])
     assert spread([], 0.1) == []
+
+
+@pytest.mark.parametrize("rows", [MOST_ROWS, MOST_ROWS + 1])
+def test_more_rows_than_can_be_read_have_no_picture_and_the_page_says_so(drawn, rows) -> None:
+    first = TABLE.rows[0]
+    many = tuple(first.model_copy(update={"key": f"row {number}"}) for number in range(rows))
+    spec = TABLE.model_copy(update={"rows": many, "baseline": None})
+    table = make_table(recorded([], spec), partial=True)
+    readable = rows <= MOST_ROWS
+    assert list(pictures(table)) == ["table.png"] * readable
+    assert ("There is no picture of the 61 rows: of more than 60 none can be read." in html_page(table, {})) is not readable
 
 
 def test_pictures_have_the_same_bytes_when_drawn_again_and_carry_no_version() -> None:
