@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -20,6 +21,8 @@ from search_spaces.scale import Scale
 from search_spaces.study import Study
 from trainables.errors import UserError
 from trainables.stage import Stage
+
+_AT_ONCE = 16  # questions to a store, which may be far away
 
 
 class Redo(StrEnum):
@@ -131,7 +134,8 @@ def make_plan(
         last = setting.fingerprint(target)
         record = TrialRecord(key=f"{row}-seed{seed}", row=row, seed=seed, fingerprint=last, stages=tuple(names))
         trials.append(PlannedTrial(record, target))
-    states = {name: _state(name, store, redo) for name in stages}
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        states = dict(zip(stages, threads.map(lambda name: _state(name, store, redo), stages), strict=True))
     needed = _needed({trial.target for trial in trials}, states, setting)
     planned = []
     for name, stage in stages.items():

@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import platform
 import subprocess
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,7 +128,7 @@ def describe_run(job: StageJob, stage: Stage, device: torch.device, world_size: 
         "code": stage_code(type(stage)),
         "commit": git_commit(),
         "dirty": list(dirty_files()),
-        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES if _installed(name)},
+        "packages": _packages(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
@@ -141,9 +142,11 @@ def describe_run(job: StageJob, stage: Stage, device: torch.device, world_size: 
     }
 
 
-def _installed(name: str) -> bool:
-    try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+@cache
+def _packages() -> dict[str, str]:
+    """Versions of the packages that are installed of those that matter."""
+    found = {}
+    for name in _PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found

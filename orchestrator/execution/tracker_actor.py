@@ -16,6 +16,7 @@ from orchestrator.execution.namespace import NAMESPACE
 from orchestrator.tracking import Tracker
 from orchestrator.tracking.credentials import tracking_environment
 
+_AWAITED = ("stage_ended", "trial_ended", "open_sweep", "open_search")
 _END_SECONDS = 60.0  # for what is still to be written when the sweep ends
 
 
@@ -53,6 +54,8 @@ def find_tracker(sweep: str) -> ray.actor.ActorHandle:
 def caller(sweep: str) -> Call:
     """Calls the tracker of this sweep, from any process of the cluster. One that died is no reason to fail: the end of the sweep
     delivers what it missed.
+
+    What ends a run is waited for; the rest, which comes before it, is not.
     """
     tracker = None
     with contextlib.suppress(ray.exceptions.RayError, ValueError):  # ValueError: there is no actor of this name any more
@@ -61,7 +64,9 @@ def caller(sweep: str) -> Call:
     def call(method: str, *arguments: Any) -> None:
         if tracker is not None:
             with contextlib.suppress(ray.exceptions.RayError):
-                ray.get(tracker.call.remote(method, *arguments))
+                answer = tracker.call.remote(method, *arguments)
+                if method in _AWAITED:
+                    ray.get(answer)
 
     return call
 
