@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from orchestrator.search.history import SearchTrial
 from tests.cluster.hosts import Host, Network, head_answers, network
 
 KINDS = (
@@ -153,7 +154,7 @@ class Chaos:
 
     def __init__(self, cluster: Cluster, arguments: Sequence[str], seed: int, hat: list[str]) -> None:
         self.cluster, self.events = cluster, []
-        self.finished: dict[str, str] = {}  # marker of every result that was ever seen finished
+        self.finished: dict[str, str] = {}  # content of the marker of every result that was seen, and of every trial that was told
         self._arguments, self._random, self._hat = arguments, random.Random(seed), hat
         self.sweep = cluster.sweep(*arguments)
 
@@ -192,13 +193,16 @@ class Chaos:
         raise AssertionError(f"the command does not end well after {self.events}:\n{log}")
 
     def look(self) -> None:
-        """Make sure that whatever was finished has not been computed again since."""
+        """Make sure that whatever was finished has not been computed again since, and that what was told of a search stands."""
         now = {}
         for marker in (self.cluster.store / "results").rglob("_SUCCESS"):
             with contextlib.suppress(FileNotFoundError):
                 now[str(marker.parent)] = marker.read_text()
+        for document in (self.cluster.store / "searches").rglob("trial-*.json"):
+            if SearchTrial.model_validate_json(told := document.read_text()).told:
+                now[str(document)] = told
         again = [name for name, mark in self.finished.items() if now.get(name) != mark]
-        assert not again, f"finished, and then computed again after {self.events}: {again}"
+        assert not again, f"finished, and then computed or told again after {self.events}: {again}"
         self.finished |= now
 
     # -- events: each tells whether it found a victim --------------------------------------------------------------------------
@@ -305,7 +309,7 @@ def faults_in_tracking(uri: str, study: str) -> list[str]:
     from mlflow import MlflowClient
 
     client, faults = MlflowClient(uri), []
-    tags = {study: ("sweep", "kind", "row", "seed"), "stages": ("fingerprint",)}  # that tell what a run is of
+    tags = {study: ("sweep", "kind", "row", "seed", "number"), "stages": ("fingerprint",)}  # that tell what a run is of
     for name in tags:
         experiment = client.get_experiment_by_name(name)
         runs = client.search_runs([experiment.experiment_id], max_results=5000)

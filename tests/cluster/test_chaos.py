@@ -12,8 +12,10 @@ from collections import Counter
 
 import pytest
 
+from orchestrator.checks import Options
 from tests.cluster.chaos import Chaos, Settled, cluster, faults_in_tracking
 from tests.cluster.hosts import ROOT, why_not
+from tests.orchestrator.search.local_search import search_locally, trials
 from tests.tiny_corpora import write_tiny_corpora
 
 pytestmark = [
@@ -67,6 +69,22 @@ def campaign(corpora, folder, number):
 def test_after_ten_events_the_same_command_ends_in_the_same_table_with_nothing_run_twice_and_no_run_doubled(corpora, tmp_path):
     events = campaign(corpora, tmp_path, 10)
     assert len(set(events)) == 10, "each kind of event once"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_after_ten_events_a_search_has_the_history_and_the_rungs_of_one_that_nothing_happened_to(corpora, tmp_path):
+    """A pretraining takes the whole head, so that trials come one after the other, as they do without Ray."""
+    alone = ("--scale", "smoke", "--seeds", "1", "--per-stage", "ContrastivePretraining.cpus=2")
+    with cluster(tmp_path) as machines:
+        chaos = Chaos(machines, ("reclr_search", "--corpora", str(corpora), *alone), SEED, [])
+        with contextlib.suppress(Settled):
+            chaos.strike(10)
+        chaos.settle()
+        print(Counter(chaos.events), flush=True)
+        assert not faults_in_tracking(machines.tracking_uri, "reclr_search")
+        local = Options("reclr_search", corpora=str(corpora), scale="smoke", seeds=1, results=tmp_path / "undisturbed")
+        assert trials(machines.store) == search_locally(local)
 
 
 @pytest.mark.slow

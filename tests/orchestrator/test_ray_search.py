@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from statistics import fmean
 
 import pandas as pd
 import pytest
@@ -21,15 +20,13 @@ from mlflow import MlflowClient
 from rich.console import Console
 
 from orchestrator.artifacts import ArtifactStore
-from orchestrator.checks import Options, check
+from orchestrator.checks import Options
 from orchestrator.conductor import COMPLETE, INTERRUPTED, conduct
-from orchestrator.execution.local import LocalExecutor
 from orchestrator.execution.resources import ResourceRequest, StageRequest
-from orchestrator.search.history import History
-from orchestrator.searching import look_at
 from orchestrator.status_sweeps import Sweeps
 from orchestrator.status_trials import Stand
-from tests.orchestrator.search.toy_search import Driven
+from tests.orchestrator.search.local_search import search_locally
+from tests.orchestrator.search.local_search import trials as history
 from tests.tiny_corpora import write_tiny_corpora
 from trainables.errors import UserError
 from trainables.protocols.catalogue import HELD_OUT_30
@@ -92,31 +89,8 @@ def finish(process):
     pytest.fail("".join(lines))
 
 
-def search_locally(corpora, results):
-    """The same search without Ray, Tune and interruptions."""
-    asked = options(corpora, results)
-    checked, done = check(asked), Console(record=True)
-    return Local(look_at(checked, asked, done)).run()
-
-
-class Local(Driven):
-    """Runs the stages of each trial in this process."""
-
-    def probe(self, point, epoch):
-        return self._score(self.plan.search.probes(point, self.plan.scale)[epoch])
-
-    def develop(self, point):
-        return fmean(map(self._score, self.plan.search.developments(point, self.plan.scale, self.plan.seeds)))
-
-    def _score(self, stage):
-        setting = self.plan.setting
-        LocalExecutor(setting, lambda *call: None, lambda *progress: None).finish_chain(stage)
-        return ArtifactStore(setting.store).read_json(setting.fingerprint(stage), "metrics.json")["f1_macro"]
-
-
 def trials(results):
-    (folder,) = (results / "store/searches").iterdir()
-    return History(ArtifactStore(results / "store"), folder.name).trials()
+    return history(results / "store")
 
 
 def told(results):
@@ -182,7 +156,7 @@ def relabelled(interrupted, corpora, tmp_path_factory):
     assert 0 < sessions.sum() < len(table)
     table.loc[sessions, "depressed"] = 1 - table.loc[sessions, "depressed"]
     table.to_csv(folder / "corpora/mdd/metadata.csv", index=False)
-    search_locally(folder / "corpora" / corpora.name, folder / "results")
+    search_locally(options(folder / "corpora" / corpora.name, folder / "results"))
     return folder / "results"
 
 
