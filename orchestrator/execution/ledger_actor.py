@@ -8,18 +8,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 
 import ray
 
 from orchestrator.execution.autoscaler import NONE as NO_LIMITS
 from orchestrator.execution.cluster import current_shape
-from orchestrator.execution.ledger import Ledger
+from orchestrator.execution.ledger import LEASE_SECONDS, Ledger
 from orchestrator.execution.ledger_snapshot import Snapshot
 from orchestrator.execution.namespace import APART, NAMESPACE
 from orchestrator.execution.resources import Need
 
 _PATIENCE_SECONDS = 1.0  # an unanswered request returns, so that the asker looks at the store again
+_ANSWERS_A_SECOND = 100  # of such that say nothing, at most: a thousand askers must not keep the ledger busy
 _ABANDONED_SECONDS = 40.0  # a sweep that has given no sign of life for so long is dead
 _SHAPE_SECONDS = 2.0  # between two looks at the nodes
 
@@ -30,6 +32,8 @@ class LedgerActor:
     def __init__(self) -> None:
         self._ledger = Ledger(current_shape(NO_LIMITS))
         self._changed = asyncio.Condition()
+        self._ended: Counter[str] = Counter()  # how often each stage has ended, well or not
+        self._asking = 0  # how many wait for an answer
         self._sweeps: dict[str, float] = {}
         self._watching: asyncio.Task | None = None
 
@@ -46,14 +50,26 @@ class LedgerActor:
         return self._living()
 
     async def ask(self, sweep: str, owner: str, wanted: Mapping[str, Need]) -> str | None:
-        """As :meth:`Ledger.ask`, but answers None only after a change or a second."""
+        """As :meth:`Ledger.ask`, but answers None only when one of the wanted stages has ended, and the asker should look at the
+        store again, or after a while.
+        """
         self._see(sweep)
-        granted = self._ledger.ask(sweep, owner, wanted)
-        if granted is None and sweep not in self._ledger.stopping:
-            with contextlib.suppress(TimeoutError):
-                async with self._changed:
-                    await asyncio.wait_for(self._changed.wait(), _PATIENCE_SECONDS)
-            granted = self._ledger.ask(sweep, owner, wanted)
+        self._asking += 1
+        patience = min(max(_PATIENCE_SECONDS, self._asking / _ANSWERS_A_SECOND), LEASE_SECONDS / 2)
+        try:
+            async with self._changed:
+                return await asyncio.wait_for(self._granted(sweep, owner, wanted), patience)
+        except TimeoutError:
+            return self._ledger.ask(sweep, owner, wanted)
+        finally:
+            self._asking -= 1
+
+    async def _granted(self, sweep: str, owner: str, wanted: Mapping[str, Need]) -> str | None:
+        ended = {name: self._ended[name] for name in wanted}
+        while (granted := self._ledger.ask(sweep, owner, wanted)) is None and sweep not in self._ledger.stopping:
+            if any(self._ended[name] != number for name, number in ended.items()):
+                return None
+            await self._changed.wait()
         return granted
 
     async def renew(self, sweep: str, owner: str, fingerprint: str, need: Need) -> bool:
@@ -68,6 +84,7 @@ class LedgerActor:
     async def finish(self, owner: str, fingerprint: str) -> None:
         """As :meth:`Ledger.finish`; wakes those who wait."""
         self._ledger.finish(owner, fingerprint)
+        self._ended[fingerprint] += 1
         await self._wake()
 
     async def withdraw(self, owner: str) -> None:
