@@ -58,16 +58,15 @@ def check_shared(store: str) -> None:
     nodes = [node for node in ray.nodes() if node["Alive"]]
     if len(nodes) == 1 or "://" in store:
         return
-    sign = Path(store) / f".shared-{uuid.uuid4().hex}"
-    sign.parent.mkdir(parents=True, exist_ok=True)
-    sign.touch()
+    sign = Path(store) / "partial" / f"shared-{uuid.uuid4().hex}"  # where what a dead process leaves is swept up
+    sign.mkdir(parents=True)
     look = ray.remote(num_cpus=0)(Path.exists)
     places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
     try:
         answers = [look.options(scheduling_strategy=place).remote(sign) for place in places]
         blind = [node["NodeManagerHostname"] for node, seen in zip(nodes, ray.get(answers), strict=True) if not seen]
     finally:
-        sign.unlink()
+        sign.rmdir()
     if blind:
         raise UserError(
             f"the store {store} is not the same folder on {', '.join(blind)}; give --store a folder that all nodes share, or s3://..."
