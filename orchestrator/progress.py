@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -46,12 +48,26 @@ def live(console: Console, picture: Callable[[], Group], log: Path) -> Iterator[
         stack.enter_context(display)
         stack.enter_context(contextlib.redirect_stdout(stream))
         stack.enter_context(contextlib.redirect_stderr(stream))
+        stack.enter_context(_ray_logs_to(stream))
         try:
             with beside(redraw, _REFRESH_SECONDS):
                 yield
         finally:
             with _dispensable():
                 picture()  # announces what ended since the last frame
+
+
+@contextlib.contextmanager
+def _ray_logs_to(stream: TextIO) -> Iterator[None]:
+    """Ray's loggers keep the stream that they began with, and tell of every death that a sweep survives, with its traceback."""
+    handlers = [handler for handler in logging.getLogger("ray").handlers if isinstance(handler, logging.StreamHandler)]
+    before = [handler.setStream(stream) for handler in handlers]
+    try:
+        yield
+    finally:
+        for handler, old in zip(handlers, before, strict=True):
+            if old is not None:  # it was this very stream
+                handler.setStream(old)
 
 
 def _dispensable() -> contextlib.AbstractContextManager[None]:

@@ -11,6 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray.autoscaler.v2.sdk import get_cluster_resource_state
@@ -33,7 +34,7 @@ def joined(address: str | None, machine: Mapping[str, float]) -> Iterator[None]:
         machine: CPUs and GPUs of the cluster that is started here.
 
     Raises:
-        UserError: The cluster cannot be reached.
+        UserError: The cluster cannot be reached, or is lost while the block runs.
     """
     if address:
         options = {"runtime_env": {"env_vars": WORKER_ENVIRONMENT}}  # what is set here does not reach the cluster's processes
@@ -45,6 +46,9 @@ def joined(address: str | None, machine: Mapping[str, float]) -> Iterator[None]:
         raise UserError(f"the Ray cluster at {address or 'this machine'} cannot be reached: {error}") from error
     try:
         yield
+    except ray.exceptions.RayError as error:
+        story = str(error).strip().splitlines()[0]
+        raise UserError(f"the Ray cluster was lost ({story}); what is finished is kept, and the same command goes on") from error
     finally:
         ray.shutdown()
 
@@ -59,18 +63,29 @@ def check_shared(store: str) -> None:
     if len(nodes) == 1 or "://" in store:
         return
     sign = Path(store) / "partial" / f"shared-{uuid.uuid4().hex}"  # where what a dead process leaves is swept up
-    sign.mkdir(parents=True)
-    look = ray.remote(num_cpus=0)(Path.exists)
-    places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
     try:
-        answers = [look.options(scheduling_strategy=place).remote(sign) for place in places]
-        blind = [node["NodeManagerHostname"] for node, seen in zip(nodes, ray.get(answers), strict=True) if not seen]
-    finally:
+        sign.mkdir(parents=True)
+        blind = _blind(nodes, sign)
         sign.rmdir()
+    except OSError as error:
+        raise UserError(f"the store {store} takes no writes ({error}); run the same command again when it does") from error
     if blind:
         raise UserError(
             f"the store {store} is not the same folder on {', '.join(blind)}; give --store a folder that all nodes share, or s3://..."
         )
+
+
+def _blind(nodes: Sequence[Mapping[str, Any]], sign: Path) -> list[str]:
+    """Names of the nodes that do not see the file; one that is lost meanwhile is not asked again."""
+    look = ray.remote(num_cpus=0)(Path.exists)
+    places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+    answers = [look.options(scheduling_strategy=place).remote(sign) for place in places]
+    blind = []
+    for node, answer in zip(nodes, answers, strict=True):
+        with contextlib.suppress(ray.exceptions.RayError):
+            if not ray.get(answer):
+                blind.append(node["NodeManagerHostname"])
+    return blind
 
 
 def current_shape(limits: Limits | None = None) -> ClusterShape:

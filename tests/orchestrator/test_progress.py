@@ -1,5 +1,7 @@
 """The display of a sweep: what has ended is announced once, and a store with thousands of stages is not asked about all of them."""
 
+import io
+import logging
 from collections import Counter
 
 import pytest
@@ -88,3 +90,18 @@ def test_a_trial_counts_as_done_when_it_lacks_no_stage(plan, console, tmp_path):
     with display.shown(tmp_path / "log"):
         pass
     assert display._totals().plain == f"stages {len(sweep.done)}/{len(plan.stages)}   trials 1/{2 * SEEDS}"
+
+
+def test_what_ray_logs_meanwhile_goes_to_the_file(plan, console, tmp_path):
+    """A death that the sweep survives is no news for its screen."""
+    sweep, before = Sweep(), io.StringIO()
+    handler, logger = logging.StreamHandler(before), logging.getLogger("ray")
+    logger.addHandler(handler)
+    try:
+        with SweepDisplay(plan, console, lambda: sweep.running, sweep.is_done).shown(tmp_path / "log"):
+            logging.getLogger("ray.tune").error("a driver died")
+        logger.error("afterwards")
+    finally:
+        logger.removeHandler(handler)
+    assert "a driver died" in (tmp_path / "log").read_text()
+    assert before.getvalue() == "afterwards\n"

@@ -234,14 +234,15 @@ def test_a_reserved_gpu_without_a_usable_device_is_an_error_and_never_a_silent_r
 
 def rays_own(actor):
     """The coordinator that the first data-parallel training on a cluster starts for all jobs on it."""
-    return actor.get("ray_namespace") == "AutoscalingCoordinator"
+    return actor["ray_namespace"] == "AutoscalingCoordinator"
 
 
 @pytest.mark.slow  # it failed until Ray's own coordinator was told apart (toy_driver.left_on), and was not run since
 def test_when_the_sweeps_on_a_cluster_have_ended_no_actor_placement_group_or_worker_is_left(disturbed, one_row, ray_head):
     """By success, with failures, or killed, whose ledger is kept until it is known that nobody needs it."""
     limit = time.monotonic() + 90
+    own = {actor["pid"] for actor in ray_head.living("actors") if rays_own(actor)}
     for kind in ("actors", "placement_groups", "workers"):
-        while (left := [each for each in ray_head.living(kind) if not rays_own(each)]) and time.monotonic() < limit:
+        while (left := [each for each in ray_head.living(kind) if each.get("pid") not in own]) and time.monotonic() < limit:
             time.sleep(0.5)
         assert left == []
