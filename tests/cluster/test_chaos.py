@@ -1,7 +1,7 @@
 """Whatever is killed at random moments, the same command run again ends in the bytes of a sweep that nothing happened to.
 
-python -m pytest -m slow tests/cluster/test_chaos.py -s        # a hundred events, about an hour on 2 cores
-CHAOS_SEED=7 CHAOS_EVENTS=30 python -m pytest -m slow tests/cluster/test_chaos.py -s
+python -m pytest -m slow -o faulthandler_timeout=0 tests/cluster/test_chaos.py -s        # a hundred events: half an hour on 2 cores
+CHAOS_SEED=7 CHAOS_EVENTS=30 python -m pytest -m slow -o faulthandler_timeout=0 tests/cluster/test_chaos.py -s
 """
 
 import contextlib
