@@ -1,6 +1,6 @@
 """One row of a table, whose pretraining has as many workers as asked; :mod:`tests.cluster.test_multi_node` runs it on a head.
 
-python -m tests.cluster.two_hosts CORPORA RESULTS WORKERS ADDRESS|local
+python -m tests.cluster.two_hosts CORPORA RESULTS WORKERS ADDRESS
 """
 
 import dataclasses
@@ -26,12 +26,6 @@ def main(corpora: str, results: Path, workers: int, address: str) -> None:
     setting = plan.setting.model_copy(update={"checkpoint_seconds": _CHECKPOINT_SECONDS})
     trials = tuple(trial for trial in plan.trials if trial.record.row == "simclr")
     plan = dataclasses.replace(plan, trials=trials, setting=setting)
-    if address == "local":
-        from orchestrator.execution.local import LocalExecutor
-
-        LocalExecutor(plan.setting, lambda *call: None).run(plan.trials)
-        print("FINISHED")
-        return
     set_environment(address)
     from orchestrator.execution.cluster import joined
     from orchestrator.execution.ray_sweep import RaySweep
