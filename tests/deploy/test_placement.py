@@ -1,0 +1,81 @@
+"""What runs on which nodes, in the overlays for preemptible nodes and for queues."""
+
+import pytest
+
+from tests.deploy.policies import quantity
+from tests.deploy.rendered import OVERLAYS, named, pods, render
+from tests.deploy.selecting import may_run_on
+
+PREEMPTIBLE = {
+    "GKE": {"cloud.google.com/gke-spot": "true"},
+    "EKS": {"eks.amazonaws.com/capacityType": "SPOT"},
+    "Karpenter": {"karpenter.sh/capacity-type": "spot"},
+    "AKS": {"kubernetes.azure.com/scalesetpriority": "spot"},
+}
+LASTING = {
+    "plain": {"kubernetes.io/os": "linux"},
+    "EKS": {"eks.amazonaws.com/capacityType": "ON_DEMAND"},
+    "Karpenter": {"karpenter.sh/capacity-type": "on-demand"},
+    "AKS": {"kubernetes.azure.com/scalesetpriority": "regular"},
+}
+
+
+@pytest.mark.parametrize("node", PREEMPTIBLE.values(), ids=PREEMPTIBLE)
+def test_workers_alone_run_on_preemptible_nodes(node):
+    allowed = {pod.component for pod in pods(render("spot")) if may_run_on(pod.spec, node)}
+    assert allowed == {"ray-worker"}
+
+
+@pytest.mark.parametrize("node", LASTING.values(), ids=LASTING)
+def test_everything_but_workers_runs_on_lasting_nodes(node):
+    allowed = {pod.component for pod in pods(render("spot")) if may_run_on(pod.spec, node)}
+    assert allowed == {"ray-head", "submitter", "mlflow", "postgresql"}
+
+
+def test_workers_tolerate_the_taints_of_preemptible_nodes_and_of_gpus():
+    (worker,) = [pod for pod in pods(render("spot")) if pod.component == "ray-worker"]
+    assert {toleration["key"] for toleration in worker.spec["tolerations"]} == {
+        "nvidia.com/gpu",
+        "cloud.google.com/gke-spot",
+        "kubernetes.azure.com/scalesetpriority",
+    }
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_stage_runs_beside_the_driver_and_gpus_are_the_workers_alone(overlay):
+    for each in render(overlay):
+        if each["kind"] in ("RayJob", "RayCluster"):
+            head = each["spec"].get("rayClusterSpec", each["spec"])["headGroupSpec"]
+            assert head["resources"]["CPU"] == "0"
+            assert int(head["resources"]["driver"]) > 0
+    limits = {pod.component: pod.spec["containers"][0]["resources"]["limits"] for pod in pods(render(overlay))}
+    with_gpus = {component for component, limit in limits.items() if "nvidia.com/gpu" in limit}
+    assert with_gpus == (set() if overlay == "laptop" else {"ray-worker"})
+
+
+def test_a_queued_sweep_waits_for_all_its_workers_at_once():
+    job = named(render("kueue"), "RayJob")
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"]
+    assert job["spec"]["suspend"]
+    assert job["spec"]["shutdownAfterJobFinishes"]
+    cluster = job["spec"]["rayClusterSpec"]
+    assert not cluster["enableInTreeAutoscaling"]
+    for group in cluster["workerGroupSpecs"]:
+        assert group["replicas"] == group["minReplicas"] == group["maxReplicas"] > 0
+
+
+@pytest.mark.parametrize("overlay", [name for name in OVERLAYS if name != "kueue"])
+def test_elsewhere_workers_come_and_go_with_the_work(overlay):
+    for each in render(overlay):
+        if each["kind"] in ("RayJob", "RayCluster"):
+            cluster = each["spec"].get("rayClusterSpec", each["spec"])
+            assert cluster["enableInTreeAutoscaling"]
+            assert cluster["autoscalerOptions"]["version"] == "v2"
+            for group in cluster["workerGroupSpecs"]:
+                assert group["minReplicas"] == 0 < group["maxReplicas"]
+
+
+def test_a_laptop_needs_no_more_than_a_laptop_has():
+    requests = [container["resources"]["requests"] for pod in pods(render("laptop")) for container in pod.containers]
+    assert sum(quantity(each["cpu"]) for each in requests) <= 4
+    assert sum(quantity(each["memory"]) for each in requests) <= 8 * 2**30
