@@ -2,6 +2,7 @@
 
 import pytest
 
+from orchestrator.execution.autoscaler import limits_of_config
 from tests.deploy.policies import quantity
 from tests.deploy.rendered import OVERLAYS, named, pods, render
 from tests.deploy.selecting import may_run_on
@@ -64,6 +65,19 @@ def test_a_queued_sweep_waits_for_all_its_workers_at_once():
         assert group["replicas"] == group["minReplicas"] == group["maxReplicas"] > 0
 
 
+@pytest.mark.parametrize(("overlay", "worker"), [("laptop", {"CPU": 2.0, "GPU": 0.0}), ("gpu", {"CPU": 8.0, "GPU": 1.0})])
+def test_rays_autoscaler_and_the_sweep_read_the_same_from_the_template(overlay, worker):
+    from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
+
+    job = named(render(overlay), "RayJob")
+    cluster = {"metadata": job["metadata"], "spec": job["spec"]["rayClusterSpec"]}
+    config = _derive_autoscaling_config_from_ray_cr(cluster)
+    head = config["available_node_types"][config["head_node_type"]]["resources"]
+    assert (head["CPU"], head["driver"]) == (0, 1000)
+    most = cluster["spec"]["workerGroupSpecs"][0]["maxReplicas"]
+    assert limits_of_config(config).groups == {"workers": (worker, most)}
+
+
 @pytest.mark.parametrize("overlay", [name for name in OVERLAYS if name != "kueue"])
 def test_elsewhere_workers_come_and_go_with_the_work(overlay):
     for each in render(overlay):
@@ -78,4 +92,4 @@ def test_elsewhere_workers_come_and_go_with_the_work(overlay):
 def test_a_laptop_needs_no_more_than_a_laptop_has():
     requests = [container["resources"]["requests"] for pod in pods(render("laptop")) for container in pod.containers]
     assert sum(quantity(each["cpu"]) for each in requests) <= 4
-    assert sum(quantity(each["memory"]) for each in requests) <= 8 * 2**30
+    assert sum(quantity(each["memory"]) for each in requests) <= 6 * 2**30

@@ -16,9 +16,11 @@ def template(overlay):
     return named(render(overlay), "RayJob", "sweep")
 
 
-@WITH_JOB
-def test_a_template_that_is_applied_as_it_is_starts_nothing(overlay):
-    assert template(overlay)["spec"]["suspend"]
+@pytest.mark.parametrize("overlay", ["laptop", "gpu", "spot"])
+def test_a_template_that_is_applied_as_it_is_starts_nothing_where_no_queue_ends_its_suspension(overlay):
+    job = template(overlay)
+    assert job["spec"]["suspend"]
+    assert not [label for label in job["metadata"]["labels"] if "kueue" in label]
 
 
 @WITH_JOB
