@@ -31,10 +31,17 @@ from orchestrator.execution.tracker_actor import caller
 from orchestrator.execution.walk import ready_stages
 from trainables.stage import Stage, StopRequested
 
-DRIVER_RESOURCES = {"cpu": 0.0001}
-"""Of each trial; the stages have their own."""
 DRIVER_FAILURES = 20
 """How often the process of a driver may die, by whatever kills processes and nodes; a failed stage ends its trial in good order."""
+
+
+def driver_resources() -> dict[str, float]:
+    """What a trial's driver takes beside its stages: next to nothing.
+
+    A cluster whose workers come and go offers ``driver`` where nodes stay, as ``deploy/kubernetes`` has it on the head, which has
+    no CPUs for stages. There a driver neither dies with a worker nor keeps an idle one alive.
+    """
+    return {"driver" if ray.cluster_resources().get("driver") else "cpu": 0.0001}
 
 
 class WhenStopped(tune.Stopper):

@@ -17,7 +17,7 @@ from ray import tune
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.execution.cluster import current_shape
 from orchestrator.execution.job import StageFailed
-from orchestrator.execution.ray_drivers import DRIVER_FAILURES, DRIVER_RESOURCES, ChainRunner, WhenStopped
+from orchestrator.execution.ray_drivers import DRIVER_FAILURES, ChainRunner, WhenStopped, driver_resources
 from orchestrator.execution.ray_session import RaySession
 from orchestrator.execution.resources import ResourceRequest
 from orchestrator.search.asha import RefilledAsha
@@ -120,7 +120,7 @@ class RaySearch(RaySession):
         task = SearchTask(plan.search, plan.scale, plan.seeds, runner)
         with ArtifactStore(setting.store).ray_folder(name) as storage:
             tuner = tune.Tuner(
-                tune.with_resources(tune.with_parameters(SearchDriver, task=task), DRIVER_RESOURCES),
+                tune.with_resources(tune.with_parameters(SearchDriver, task=task), driver_resources()),
                 tune_config=tune.TuneConfig(
                     search_alg=ToldOptuna(plan, self._remember),
                     scheduler=RefilledAsha(plan.rungs, plan.told + plan.unfinished),

@@ -21,7 +21,7 @@ from orchestrator.delivery import deliver_trial
 from orchestrator.execution.cluster import current_shape
 from orchestrator.execution.cluster_shape import ClusterShape
 from orchestrator.execution.job import StageFailed
-from orchestrator.execution.ray_drivers import DRIVER_FAILURES, DRIVER_RESOURCES, ChainRunner, WhenStopped
+from orchestrator.execution.ray_drivers import DRIVER_FAILURES, ChainRunner, WhenStopped, driver_resources
 from orchestrator.execution.resources import Need, ResourceRequest
 from orchestrator.execution.setting import Setting
 from orchestrator.execution.tracker_actor import caller
@@ -132,7 +132,7 @@ def run_trials(
     lent = {share: ray.put(theirs) for share, theirs in divided.items()}
     with ArtifactStore(task.setting.store).ray_folder(name) as storage:
         tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(_run_share, lent=lent, task=task), DRIVER_RESOURCES),
+            tune.with_resources(tune.with_parameters(_run_share, lent=lent, task=task), driver_resources()),
             param_space={"trials": tune.grid_search(list(divided))},
             tune_config=tune.TuneConfig(
                 search_alg=GridAtOnce(lambda: min(len(divided), trials_at_once(current_shape(), needs))),

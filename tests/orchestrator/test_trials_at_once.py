@@ -2,10 +2,12 @@
 
 import pickle
 
+import pytest
 import ray
 from ray import tune
 
 from orchestrator.execution.cluster_shape import ClusterShape, NodeGroup
+from orchestrator.execution.ray_drivers import driver_resources
 from orchestrator.execution.ray_trials import GridAtOnce, TrialTask, shares, trials_at_once
 from orchestrator.execution.resources import Need
 from orchestrator.records import TrialRecord
@@ -52,6 +54,12 @@ def test_a_share_of_many_trials_is_a_cut_through_the_whole_sweep_in_its_order_an
 def test_a_large_cluster_has_a_share_for_every_driver():
     assert len(shares(many(2000), 700)) == 700
     assert len(shares(many(500), 700)) == 500
+
+
+@pytest.mark.parametrize(("offered", "kind"), [({"CPU": 4.0}, "cpu"), ({"CPU": 4.0, "driver": 1000.0}, "driver")])
+def test_drivers_go_where_a_cluster_offers_room_for_drivers(offered, kind, monkeypatch):
+    monkeypatch.setattr(ray, "cluster_resources", lambda: offered)
+    assert driver_resources().keys() == {kind}
 
 
 def begun(grid):
