@@ -237,7 +237,6 @@ def rays_own(actor):
     return actor["ray_namespace"] == "AutoscalingCoordinator"
 
 
-@pytest.mark.slow  # it failed until Ray's own coordinator was told apart (toy_driver.left_on), and was not run since
 def test_when_the_sweeps_on_a_cluster_have_ended_no_actor_placement_group_or_worker_is_left(disturbed, one_row, ray_head):
     """By success, with failures, or killed, whose ledger is kept until it is known that nobody needs it."""
     limit = time.monotonic() + 90

@@ -22,7 +22,7 @@ from tests.tiny_corpora import write_tiny_corpora
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
-SEEDS, TRIALS = "200", "1600 trials"  # more than a cluster can do while the commands are given: none must find the sweep at its end
+SEEDS, TRIALS = "30", "240 trials"  # more than a cluster can do while the commands are given: none must find the sweep at its end
 
 
 class Wire:
