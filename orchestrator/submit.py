@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from orchestrator import sweep
 from orchestrator.command import command_line
-from orchestrator.submission.request import Submission
+from orchestrator.submission.request import Request, Submission
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orchestrator.checks import Options
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=sweep.app.info.context_settings)
 
@@ -30,7 +35,14 @@ def submit(
     Takes every option of orchestrator.sweep. --address is http(s)://... of the cluster's dashboard, auto or host:port; by default
     what RAY_API_SERVER_ADDRESS or RAY_ADDRESS say. Relative paths are of this machine; the cluster must see the same there.
     """
-    context.obj = Submission(detach, stop, image)
+    asked = Submission(detach, stop, image)
+
+    def run(options: Options, request: Request, console: Console) -> int:
+        from orchestrator import submitting
+
+        return submitting.submit(options, request, asked, console)
+
+    context.obj = run
 
 
 def command() -> TyperCommand:

@@ -62,7 +62,15 @@ def check_command(options: Options, request: Request, asked: Submission) -> None
     Raises:
         UserError: All faults of the command.
     """
-    faults, found = Faults("the command"), {}
+    faults = Faults("the command")
+    for message in command_faults(options) + _place_faults(options, request, asked) + secret_faults(request, options.address):
+        faults.add(message)
+    faults.raise_if_any()
+
+
+def command_faults(options: Options) -> list[str]:
+    """What is wrong with the question and with the resources asked for, as far as it can be told without cluster and corpora."""
+    faults, found = [], {}
     lookups = {"question": lambda: question_of(options), "scale": lambda: find_scale(options.scale)}
     if options.protocol is not None:
         lookups["protocol"] = lambda: find_protocol(options.protocol)
@@ -72,16 +80,12 @@ def check_command(options: Options, request: Request, asked: Submission) -> None
         try:
             found[name] = look()
         except UserError as error:
-            for message in error.messages:
-                faults.add(message)
+            faults += error.messages
     if {"question", "scale"} <= found.keys():
         question, kinds = found["question"], set(found["question"].kinds(found["scale"]))
-        refused = request_faults(options.request, kinds, None) + per_stage_faults(options, question)
-        for message in refused + search_faults(options, question):
-            faults.add(message)
-    for message in _place_faults(options, request, asked) + secret_faults(request, options.address):
-        faults.add(message)
-    faults.raise_if_any()
+        faults += request_faults(options.request, kinds, None) + per_stage_faults(options, question)
+        faults += search_faults(options, question)
+    return faults
 
 
 def _place_faults(options: Options, request: Request, asked: Submission) -> list[str]:

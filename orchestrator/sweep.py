@@ -99,8 +99,10 @@ def sweep(
         store=store,
         disk_budget=disk_budget,
     )
-    if context.obj is not None or is_jobs_api(address):
-        raise typer.Exit(submit(options, read_request(context), context.obj or Submission(), console))
+    if context.obj is not None:  # another command with the options of this one, which says who runs it
+        raise typer.Exit(context.obj(options, read_request(context), console))
+    if is_jobs_api(address):
+        raise typer.Exit(submit(options, read_request(context), Submission(), console))
     raise typer.Exit(conduct(options, console, dry_run=dry_run))
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -17,7 +17,7 @@ import typer
 
 STOP_SECONDS = 300
 """A job that is asked to stop is killed after this time: running stages save checkpoints, and MLflow is brought up to date."""
-_STAY = {"address", "list_studies", "detach", "stop", "image"}
+_STAY = {"address", "list_studies", "detach", "stop", "image", "overlay", "namespace", "kube_context", "replicas", "print_only"}
 """Options that are about reaching the cluster; the sweep there is not told of them."""
 _PATHS = ("corpora", "results", "store")
 _FORWARDED = ("MLFLOW_TRACKING_URI", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
@@ -96,9 +96,15 @@ def variables() -> dict[str, str]:
 
 def secret_faults(request: Request, address: str | None) -> list[str]:
     """Passwords where all who see the cluster's dashboard could read them."""
-    given = {option: value for option, _, value in (each.partition("=") for each in request.arguments)}
+    return password_faults(
+        (*request.arguments, *(f"{name}={value}" for name, value in variables().items()), f"--address={address}")
+    )
+
+
+def password_faults(arguments: Iterable[str]) -> list[str]:
+    """Passwords in addresses among arguments ``name=value``."""
     faults = []
-    for name, value in (given | variables() | {"--address": address or ""}).items():
+    for name, _, value in (each.partition("=") for each in arguments):
         if "://" in value and urlsplit(value).password is not None:
             faults.append(
                 f"{name} holds a password, which would be shown with the job; leave it out of the address: "
