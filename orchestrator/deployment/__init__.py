@@ -1,1 +1,1 @@
-"""Sweeps on Kubernetes: what KubeRay makes of a manifest, known before it is applied."""
+"""Sweeps on Kubernetes: what the manifests of ``deploy/kubernetes`` make of a command, and KubeRay of them."""

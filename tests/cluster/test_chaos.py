@@ -64,7 +64,6 @@ def campaign(corpora, folder, number):
     return events
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_after_ten_events_the_same_command_ends_in_the_same_table_with_nothing_run_twice_and_no_run_doubled(corpora, tmp_path):
     events = campaign(corpora, tmp_path, 10)
