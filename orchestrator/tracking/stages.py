@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _EXPERIMENT = "stages"
 _RESULT = "result/"
+_LOOK_SECONDS = 10.0  # between two looks whether another sweep writes too
 
 
 @dataclass
@@ -34,6 +36,7 @@ class _Writing:
     run_id: str
     name: str
     curves: dict[str, _Curve]
+    params: Mapping[str, Scalar] = field(default_factory=dict)  # that are still to be written
     whole: Sequence[Point] = ()  # curves of the stored result; they go with the run's end, because each call to MLflow is dear
     ended: bool = False
 
@@ -62,14 +65,16 @@ class StageRuns:
         self.experiment = store.experiment(_EXPERIMENT, "stages", "One run per executed stage.")
         for run in store.search(self.experiment, equals("sweep", sweep)):  # one question for what would be thousands
             self._known[run.data.tags["fingerprint"]].append(run)
+        self._strangers, self._looked = False, -_LOOK_SECONDS
 
-    def started(self, stage: StageRecord, executing: bool) -> None:
-        """See :meth:`orchestrator.tracking.Tracker.stage_started`."""
+    def started(self, stage: StageRecord, executing: bool, over: bool = False) -> None:
+        """See :meth:`orchestrator.tracking.Tracker.stage_started`. Of a stage that is ``over``, what is known of its beginning is
+        written with its end.
+        """
         writing = self._writing.get(stage.fingerprint)
         if writing and not writing.ended:
             return
-        known = [] if executing else self._known[stage.fingerprint]
-        found = known or self._store.search(self.experiment, equals("fingerprint", stage.fingerprint))
+        found = self._recorded(stage.fingerprint, executing)
         finished = [run for run in found if run.info.status == "FINISHED"]
         kept = finished[-1:] if finished and not executing else []  # the oldest, if two sweeps delivered it at one time
         for run in finished:
@@ -78,7 +83,21 @@ class StageRuns:
         if kept:
             self._deliveries[stage.fingerprint] = _Delivery(stage, kept[0])
         else:
-            self._open(stage, next((run for run in found if run.info.status in ("RUNNING", "KILLED")), None))
+            self._open(stage, next((run for run in found if run.info.status in ("RUNNING", "KILLED")), None), over)
+
+    def _recorded(self, fingerprint: str, executing: bool) -> list[Run]:
+        """Runs of a stage. To look for them takes MLflow longer the more runs there are, of any stage."""
+        known = self._known[fingerprint]
+        if (known and not executing) or (fingerprint not in self._writing and not self._others_write()):
+            return known
+        return self._store.search(self.experiment, equals("fingerprint", fingerprint))
+
+    def _others_write(self) -> bool:
+        """Whether other sweeps have runs of stages, as of a moment ago."""
+        if not self._strangers and time.monotonic() - self._looked >= _LOOK_SECONDS:
+            self._looked = time.monotonic()
+            self._strangers = self._store.holds(self.experiment, f"tags.sweep != '{self._sweep}'")
+        return self._strangers
 
     def log(self, fingerprint: str, points: Sequence[Point], whole: bool = False) -> None:
         """See :meth:`orchestrator.tracking.Tracker.log_stage`; ``whole`` curves fill whatever gaps their run has."""
@@ -110,7 +129,8 @@ class StageRuns:
         if (writing := self._writing.get(fingerprint)) is None:
             return  # it began while nothing more could be kept for MLflow: the end of the sweep delivers it
         points = [(f"{_RESULT}{name}", value, 0, stamp) for name, value in metrics.items()] + self._lacking(writing)
-        self._store.write(writing.run_id, points, tags={f"provenance.{name}": value for name, value in provenance.items()})
+        tags = {f"provenance.{name}": value for name, value in provenance.items()}
+        self._store.write(writing.run_id, points, writing.params, tags)
         self._keep(writing.run_id, pictures)
         self._store.end(writing.run_id, status)
         writing.ended = True
@@ -176,15 +196,16 @@ class StageRuns:
         if pictures and told != kept and self._store.keep_contents(run_id, pictures, FIGURES):
             self._store.write(run_id, tags={FIGURES: told})
 
-    def _open(self, stage: StageRecord, unfinished: Run | None) -> None:
+    def _open(self, stage: StageRecord, unfinished: Run | None, over: bool = False) -> None:
         tags = {"kind": "stage", "stage": stage.name, "fingerprint": stage.fingerprint, "sweep": self._sweep}  # that runs it now
         name = f"{stage.title} {stage.fingerprint.rsplit('-', 1)[-1][:8]}"
         self._known.pop(stage.fingerprint, None)
         self._links.pop(stage.fingerprint, None)
-        run_id = self._store.open(self.experiment, unfinished, name, stage.settings, tags, now())
+        later = stage.settings if over and unfinished is None else {}
+        run_id = self._store.open(self.experiment, unfinished, name, {} if later else stage.settings, tags, now())
         there = self._store.steps(run_id) if unfinished else {}
         curves = {metric: _Curve(max(steps), len(steps)) for metric, steps in there.items()}
-        self._writing[stage.fingerprint] = _Writing(run_id, name, curves)
+        self._writing[stage.fingerprint] = _Writing(run_id, name, curves, later)
 
 
 def _beyond(curves: Mapping[str, _Curve], points: Iterable[Point]) -> dict[tuple[str, int], Point]:

@@ -121,6 +121,10 @@ class Store:
         """A run as it is now."""
         return self._client.get_run(run_id)
 
+    def holds(self, experiment: str, condition: str) -> bool:
+        """Whether an experiment id has any run that meets MLflow's filter ``condition``."""
+        return bool(self._client.search_runs([experiment], condition, max_results=1))
+
     def open(
         self,
         experiment: str,

@@ -48,6 +48,7 @@ class Tracker:
         self._lock = threading.Lock()
         self._points: dict[str, list[Point]] = {}  # by fingerprint, those that no work has taken yet
         self._whole: set[str] = set()  # fingerprints of the stages whose stored results are being delivered
+        self._over: set[str] = set()  # fingerprints of the stages whose end was told, written or not
         # One writer for a file: more would only wait for each other.
         self._lanes = Lanes(1 if uri.startswith("sqlite:") else _THREADS, _ROOM, is_outage, self._hear)
         self._sweep: SweepRuns | None = None
@@ -138,7 +139,8 @@ class Tracker:
                 MLflow's deleted runs, where it can be restored. Otherwise a stored result is delivered: a FINISHED run that has the
                 same closing metrics and code is left alone, another one is superseded when the stage ends.
         """
-        self._put(stage.fingerprint, lambda: self._stages.started(stage, executing))
+        self._over.discard(stage.fingerprint)
+        self._put(stage.fingerprint, lambda: self._stages.started(stage, executing, stage.fingerprint in self._over))
         if not executing:
             self._whole.add(stage.fingerprint)
 
@@ -185,6 +187,7 @@ class Tracker:
         """
         shown, stamp = dict(pictures or {}), now()
         self._whole.discard(fingerprint)
+        self._over.add(fingerprint)
         self._put(
             fingerprint,
             lambda: self._stages.ended(fingerprint, status, metrics, provenance, shown, stamp),
