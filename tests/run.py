@@ -1,4 +1,5 @@
-"""The whole suite as four processes side by side: tests on a Ray cluster, which mostly wait, of corpora, of stages, and all others.
+"""The whole suite as five processes side by side: tests on a Ray cluster and on several hosts, which mostly wait, of corpora, of
+stages, and all others.
 
     python tests/run.py [pytest's options]
 
@@ -21,13 +22,15 @@ from typing import BinaryIO
 LIMIT = 60 * 60  # seconds
 _ROOT = Path(__file__).parent.parent
 _OF_CORPORA = ("tests/trainables/corpora", "tests/trainables/leakage")
+_ON_HOSTS = "tests/cluster"
 # To look for them in all files would import everything, which takes half a minute of computing.
 _ON_RAY = sorted(str(file.relative_to(_ROOT)) for file in (_ROOT / "tests").rglob("test_*.py") if "mark.ray" in file.read_text())
 SHARES = {
     "of stages": ["-m", "not ray and not slow", "tests/trainables", *(f"--ignore={folder}" for folder in _OF_CORPORA)],
     "of corpora": ["-m", "not ray and not slow", *_OF_CORPORA],
     "of sweeps and tables": ["-m", "not ray and not slow", "tests", "--ignore=tests/trainables"],
-    "on a Ray cluster": ["-m", "ray and not slow", *_ON_RAY],
+    "on a Ray cluster": ["-m", "ray and not slow", *(file for file in _ON_RAY if not file.startswith(_ON_HOSTS))],
+    "on several hosts": ["-m", "ray and not slow", _ON_HOSTS],
 }
 
 
@@ -52,7 +55,7 @@ def _running(arguments: list[str]) -> Iterator[tuple[subprocess.Popen, BinaryIO]
     with tempfile.TemporaryFile() as output:
         command = [sys.executable, "-m", "pytest", *arguments]
         streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
-        environment = {"OMP_NUM_THREADS": "1", **os.environ}  # four processes with a thread per core would wait for each other
+        environment = {"OMP_NUM_THREADS": "1", **os.environ}  # processes with a thread per core would wait for each other
         share = subprocess.Popen(command, cwd=_ROOT, env=environment, start_new_session=True, **streams)
         try:
             yield share, output

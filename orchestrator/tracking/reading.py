@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from orchestrator.records import RecordedSweep, SweepRecord, TrialResult, sweep_command
 from orchestrator.tracking.credentials import without_secrets
+from orchestrator.tracking.sqlite import sqlite_file
 from orchestrator.tracking.store import (
     RUNS_PAGE,
     TAG_LENGTH,
@@ -23,7 +24,6 @@ from orchestrator.tracking.store import (
     page,
     parts,
     reason_of,
-    sqlite_file,
 )
 from trainables.errors import UserError
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.records import Point, Scalar, Status
 from orchestrator.tracking.credentials import public_address, without_secrets
+from orchestrator.tracking.sqlite import sqlite_file, wait_less_for_disks
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -73,6 +74,7 @@ class Store:
         file = sqlite_file(uri)
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
+            wait_less_for_disks()
         _knock(uri)
         self._client = MlflowClient(tracking_uri=uri)
 
@@ -218,11 +220,6 @@ def parts(items: Any, size: int) -> list[Any]:
 def sentences(name: str, told: Sequence[str]) -> dict[str, str]:
     """A tag with what was found, cut to MLflow's length; none if nothing was."""
     return {name: "; ".join(told)[:TAG_LENGTH]} if told else {}
-
-
-def sqlite_file(uri: str) -> Path | None:
-    """The file of a sqlite store."""
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 
 
 def is_failure_of_mlflow(error: Exception) -> bool:

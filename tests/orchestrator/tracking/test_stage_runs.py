@@ -1,6 +1,7 @@
 """Runs of stages where MLflow is asked less than it was told: what it lacks then would be found by nobody."""
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from orchestrator.tracking import default_artifacts, default_uri
 from orchestrator.tracking.stages import StageRuns
@@ -49,3 +50,8 @@ def test_a_stage_that_is_tried_again_by_the_same_sweep_goes_on_in_the_same_run(s
         stages.started(SHARED, executing=True)
         end(stages, status)
     assert [run.info.status for run in runs(store)] == ["FINISHED"]
+
+
+def test_a_sqlite_store_waits_for_its_disk_once_less_in_a_transaction(store):
+    with create_engine(store.uri).connect() as connection:
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 1  # NORMAL; FULL is 2
