@@ -95,8 +95,8 @@ class StageRuns:
     def _others_write(self) -> bool:
         """Whether other sweeps have runs of stages, as of a moment ago."""
         if not self._strangers and time.monotonic() - self._looked >= _LOOK_SECONDS:
-            self._looked = time.monotonic()
             self._strangers = self._store.holds(self.experiment, f"tags.sweep != '{self._sweep}'")
+            self._looked = time.monotonic()  # not if that has raised: it is asked again
         return self._strangers
 
     def log(self, fingerprint: str, points: Sequence[Point], whole: bool = False) -> None:

@@ -44,6 +44,23 @@ def test_a_stage_that_another_sweep_was_killed_at_goes_on_in_the_same_run(store,
     assert (run.info.status, run.data.params, run.data.tags["sweep"]) == ("FINISHED", {"lr": "0.1"}, "sweep2")
 
 
+def test_a_stage_of_another_sweep_is_found_although_the_server_was_away_at_the_first_look(store, monkeypatch):
+    other, later = StageRuns(store, "sweep1"), StageRuns(store, "sweep2")
+    other.started(SHARED, executing=True)
+    end(other)
+
+    def away(*asked):
+        raise ConnectionError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "holds", away)
+        with pytest.raises(ConnectionError):
+            later.started(SHARED, executing=False)
+    later.started(SHARED, executing=False)
+    end(later)
+    assert len(runs(store)) == 1
+
+
 def test_a_stage_that_is_tried_again_by_the_same_sweep_goes_on_in_the_same_run(store):
     stages = StageRuns(store, "sweep1")
     for status in ("KILLED", "FINISHED"):
