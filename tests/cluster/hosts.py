@@ -56,12 +56,21 @@ class Host:
     folder: Path
     _processes: list[subprocess.Popen] = field(default_factory=list)
 
-    def start(self, command: Sequence[str], environment: Mapping[str, str], output: Path) -> subprocess.Popen:
-        """Start a command on this host; what it prints is appended to ``output``."""
+    def start(
+        self, command: Sequence[str], environment: Mapping[str, str], output: Path, *, inherit: bool = True
+    ) -> subprocess.Popen:
+        """Start a command on this host; what it prints is appended to ``output``.
+
+        Args:
+            command: With its arguments.
+            environment: Of the command, beside that of this process.
+            output: A file.
+            inherit: Whether the command gets this process' environment at all.
+        """
         with output.open("ab") as stream:
             process = subprocess.Popen(
                 ["ip", "netns", "exec", self.name, *command],
-                env={**os.environ, **environment},
+                env={**(os.environ if inherit else {}), **environment},
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
@@ -93,6 +102,10 @@ class Host:
     def cut_off(self) -> None:
         """Take it off the network: it goes on by itself, and nobody hears of it."""
         subprocess.run(["ip", "-n", self.name, "link", "set", "eth0", "down"], check=True)
+
+    def refuse(self, other: Host) -> None:
+        """Let this host send nothing to another one, and so have no connection with it in either direction."""
+        subprocess.run(["ip", "-n", self.name, "route", "add", "unreachable", f"{other.address}/32"], check=True)
 
     def plug_in(self) -> None:
         """Put it back on the network."""
