@@ -38,15 +38,17 @@ SLOW = {
     "cpc_negatives",
     "cpc_steps",
     "cpc_unlabelled",
+    "cpc_weights",
+    "climate_emotion_models",
     "cbam_tasks",
     "cbam_attention",
     "cbam_gender",
     "cbam_severity",
     "cbam_own_speech",
 }
-"""More sweeps of one setting of the stages of a study that stays: reclr_temperature, supcon_similarity or cpc_weights; the rows of
-cpc_msp_podcast and cbam_algorithms in folds, of four classes, or once more for each of many cells; and tables on an encoder of
-their own, with epochs that the study sets and no scale can lower."""
+"""More sweeps of one setting of the stages of a study that stays: reclr_temperature, supcon_similarity, cpc_msp_podcast or
+climate_emotion_features; the rows of cpc_msp_podcast and cbam_algorithms in folds, of four classes, or once more for each of many
+cells; and tables on an encoder of their own, with epochs that the study sets and no scale can lower."""
 
 
 @pytest.fixture(scope="module")
