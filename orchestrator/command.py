@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Results = Annotated[Path, typer.Option(help="Folder of the results, as the sweep has it.")]
 Store = Annotated[str | None, typer.Option(help="Where results are stored: a folder or s3://...; by default RESULTS/store.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Do not follow the job; the same command follows it later.")]
+Stop = Annotated[bool, typer.Option("--stop", help="End the job of this command in good order; the command alone goes on later.")]
 
 # Bound to the stream of now, so that the display survives a redirection of stdout; a log file is read at more than 80 columns.
 console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120)

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from orchestrator import sweep
-from orchestrator.command import command_line
+from orchestrator.command import Detach, Stop, command_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,10 +34,8 @@ def launch(
     replicas: Annotated[
         int | None, typer.Option(min=1, help="The most pods of workers; by default the overlay's, or more if --workers needs more.")
     ] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Do not follow the job; the same command follows it later.")] = False,
-    stop: Annotated[
-        bool, typer.Option("--stop", help="End the job of this command in good order; the command alone goes on later.")
-    ] = False,
+    detach: Detach = False,
+    stop: Stop = False,
     print_only: Annotated[
         bool, typer.Option("--dry-run", help="Check the command and print the YAML for `kubectl apply -f -`; touch no cluster.")
     ] = False,

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand
 
 from orchestrator import sweep
-from orchestrator.command import command_line
+from orchestrator.command import Detach, Stop, command_line
 from orchestrator.submission.request import Request, Submission
 
 if TYPE_CHECKING:
@@ -22,10 +22,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_
 @app.command()
 def submit(
     context: typer.Context,
-    detach: Annotated[bool, typer.Option("--detach", help="Do not follow the job; the same command follows it later.")] = False,
-    stop: Annotated[
-        bool, typer.Option("--stop", help="End the job of this command in good order; the command alone goes on later.")
-    ] = False,
+    detach: Detach = False,
+    stop: Stop = False,
     image: Annotated[
         bool, typer.Option("--image", help="The project is installed on the cluster's nodes; by default this checkout is sent.")
     ] = False,

@@ -11,13 +11,12 @@ from typing import Any
 import yaml
 
 from orchestrator.conductor import COMPLETE, INCOMPLETE, INTERRUPTED
+from orchestrator.connection import Connection
 from orchestrator.deployment.kubectl import Kubectl, Missing, Refused, Unreachable, in_namespace
 from trainables.errors import UserError
 
 ENDED = ("Complete", "Failed", "ValidationFailed")
 """States of a RayJob of which nothing more will come."""
-_PAUSES = (2.0, 5.0, 10.0, 30.0)  # between tries to connect again; the last one for ever
-_PATIENCE_SECONDS = 3600.0
 _LOOK_SECONDS = 3.0
 _USUAL = ("ContainerCreating", "PodInitializing")
 _SUBMITTER = "ray-job-submitter"
@@ -91,8 +90,9 @@ class Follower:
     pause: float = field(default_factory=lambda: _LOOK_SECONDS)
     _told: set[str] = field(default_factory=set)
     _seen: tuple[str, str] = ("", "")
-    _lost: float | None = None
-    _failures: int = 0
+
+    def __post_init__(self) -> None:
+        self._connection = Connection(self.name, self.tell)
 
     def job(self) -> dict[str, Any]:
         """The RayJob as it stands. Raises Missing if there is none, Unreachable if nobody answers."""
@@ -107,7 +107,7 @@ class Follower:
         while True:
             try:
                 job = self.job()
-                self._holds()
+                self._connection.holds()
                 self._look_at(job)
                 if has_ended(job):
                     return job
@@ -117,7 +117,7 @@ class Follower:
                     f"command launches it again, and goes on from the results that are stored"
                 ) from None
             except Unreachable as error:
-                self._wait(error)
+                self._connection.fails(error)
                 continue
             time.sleep(self.pause)
 
@@ -173,22 +173,3 @@ class Follower:
         if text + key not in self._told:
             self._told.add(text + key)
             self.tell(text)
-
-    def _wait(self, error: Unreachable) -> None:
-        """After a failure: wait before the next try. Raises UserError after an hour without any answer."""
-        now = time.monotonic()
-        if self._lost is None:
-            self._lost = now
-            self.tell(f"the connection is lost ({error}); the job does not depend on it, and it is tried again")
-        if now - self._lost > _PATIENCE_SECONDS:
-            raise UserError(
-                f"no answer for {(now - self._lost) / 60:.0f} minutes ({error}); the job {self.name} may still run: the same "
-                f"command follows it again"
-            )
-        time.sleep(min(self.pause, 1.0) * _PAUSES[min(self._failures, len(_PAUSES) - 1)])
-        self._failures += 1
-
-    def _holds(self) -> None:
-        if self._lost is not None:
-            self.tell("connected again")
-            self._lost, self._failures = None, 0

@@ -2,67 +2,45 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from ray.job_submission import JobDetails, JobStatus
 
 from orchestrator.conductor import INCOMPLETE, INTERRUPTED
+from orchestrator.connection import Connection
 from orchestrator.submission.client import Jobs, JobUnknown, NoAnswer
 from trainables.errors import UserError
 
-_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)  # between tries to connect again; the last one for ever
-_PATIENCE_SECONDS = 3600.0
 _LOG_TRIES = 3  # of a job that has ended: its node, and the log with it, may be gone
 
 
-class _Line:
-    """The connection to a job: its log is read again from the beginning each time, and each part of it is written once.
+class _Log:
+    """A job's log: it is read again from the beginning each time, and each part of it is written once.
 
     Args:
         jobs: Of the cluster.
         name: Of the job.
         write: Gets the parts of the log.
-        tell: Gets what there is to say about the connection.
+        connection: Over which they come.
     """
 
-    def __init__(self, jobs: Jobs, name: str, write: Callable[[str], None], tell: Callable[[str], None]) -> None:
-        self._jobs, self._name, self._write, self._tell = jobs, name, write, tell
-        self._written = self._read = self._failures = 0
-        self._lost = 0.0
+    def __init__(self, jobs: Jobs, name: str, write: Callable[[str], None], connection: Connection) -> None:
+        self._jobs, self._name, self._write, self._connection = jobs, name, write, connection
+        self._written = self._read = 0
 
-    def read_log(self) -> None:
+    def read(self) -> None:
         """Write what is new until the job has ended, or was silent for a minute."""
         self._read = 0
         self._jobs.read_log(self._name, self._take)
-        self._holds()
-
-    def wait(self, error: NoAnswer) -> None:
-        """After a failure: wait before the next try. Raises UserError after an hour without any answer."""
-        now = time.monotonic()
-        if not self._failures:
-            self._lost = now
-            self._tell(f"the connection is lost ({error}); the job does not depend on it, and it is tried again")
-        if now - self._lost > _PATIENCE_SECONDS:
-            raise UserError(
-                f"{self._jobs.address} has given no answer for {(now - self._lost) / 60:.0f} minutes ({error}); the job "
-                f"{self._name} may still run: the same command follows it again, and submits it again if it is gone"
-            )
-        time.sleep(_PAUSES[min(self._failures, len(_PAUSES) - 1)])
-        self._failures += 1
+        self._connection.holds()
 
     def _take(self, text: str) -> None:
-        self._holds()
+        self._connection.holds()
         fresh = text[max(self._written - self._read, 0) :]
         self._read += len(text)
         self._written = max(self._written, self._read)
         if fresh:
             self._write(fresh)
-
-    def _holds(self) -> None:
-        if self._failures:
-            self._tell("connected again")
-            self._failures = 0
 
 
 def follow(jobs: Jobs, name: str, write: Callable[[str], None], tell: Callable[[str], None]) -> JobDetails:
@@ -80,14 +58,15 @@ def follow(jobs: Jobs, name: str, write: Callable[[str], None], tell: Callable[[
     Raises:
         UserError: The cluster has forgotten the job, or gave no answer for an hour.
     """
-    line, told, ended = _Line(jobs, name, write, tell), "", 0
+    connection = Connection(name, tell)
+    log, told, ended = _Log(jobs, name, write, connection), "", 0
     while True:
         try:
             details = jobs.details(name)
             if details.status is JobStatus.PENDING and details.message != told:
                 tell(told := details.message or "")
             ended += details.status.is_terminal()
-            line.read_log()
+            log.read()
             if ended:
                 return details
         except JobUnknown:
@@ -99,7 +78,7 @@ def follow(jobs: Jobs, name: str, write: Callable[[str], None], tell: Callable[[
             if ended >= _LOG_TRIES:
                 tell(f"the rest of the log cannot be read: {error}")
                 return details
-            line.wait(error)
+            connection.fails(error)
 
 
 def exit_code(details: JobDetails) -> int:

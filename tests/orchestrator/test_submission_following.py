@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from orchestrator import connection
 from orchestrator.submitting import find
 from trainables.errors import UserError
 
@@ -29,7 +30,7 @@ def test_the_running_job_of_a_command_is_found_and_ended_ones_are_counted():
 def following(monkeypatch):
     from orchestrator.submission import following
 
-    monkeypatch.setattr(following.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(connection.time, "sleep", lambda seconds: None)
     return following
 
 
@@ -95,7 +96,7 @@ def test_lost_connections_of_a_whole_weekend_do_not_add_up(following, monkeypatc
     from orchestrator.submission.client import NoAnswer
 
     clock = iter(range(0, 10**6, 600))
-    monkeypatch.setattr(following.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(connection.time, "monotonic", lambda: next(clock))
     log = [f"{hour}\n" for hour in range(48)]
     connections = [(details(), *log[:hour], NoAnswer("gone")) for hour in range(1, 48)]
     _, written, told = followed(following, *connections, (details(status="SUCCEEDED", driver_exit_code=0), *log))
@@ -106,7 +107,7 @@ def test_an_hour_without_an_answer_ends_it_in_words(following, monkeypatch):
     from orchestrator.submission.client import NoAnswer
 
     clock = iter(range(0, 10**6, 600))
-    monkeypatch.setattr(following.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(connection.time, "monotonic", lambda: next(clock))
     with pytest.raises(UserError, match=r"no answer for \d\d minutes"):
         followed(following, *[(NoAnswer("gone"),)] * 20)
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from orchestrator import launch, sweep
+from orchestrator import connection, launch, sweep
 from orchestrator.deployment import following
 from tests.orchestrator.deployment.fake_kubectl import FakeKubectl
 
@@ -75,6 +75,7 @@ def cluster(tmp_path, monkeypatch):
     fake = FakeKubectl(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(following, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(connection, "_PAUSES", (0.0,))
     fake.answer("api-resources", "pods\nrayclusters.ray.io\nrayjobs.ray.io\n")
     fake.answer("auth can-i", "yes\n")
     fake.answer("get secret", "secret/database\n")
