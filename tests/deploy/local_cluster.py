@@ -1,6 +1,6 @@
 """What the manifests of a sweep make of a cluster, as pods of this machine (:mod:`tests.deploy.local_pods`): PostgreSQL, MLflow,
-Ray's head and one worker, and for each submission a submitter, with the commands and the environment that KubeRay's operator gives
-them (1.7.0: ``pod.go``, ``job.go``).
+Redis where there is one, Ray's head and one pod of each group, and for each submission a submitter, with the commands and the
+environment that KubeRay's operator gives them (1.7.0: ``pod.go``, ``job.go``).
 
 Of the network policies it holds that pods which may not talk at all cannot; single ports are not looked at.
 """
@@ -49,12 +49,13 @@ class LocalCluster:
         objects: What ``orchestrator.launch --dry-run`` prints.
 
     Attributes:
-        password: Of the database, which the secret that the user makes holds.
+        password: Of the databases, which the secrets that the user makes hold.
+        workers: The pods of the groups, in their order.
     """
 
     def __init__(self, net: Network, folder: Path, objects: list[dict[str, Any]]) -> None:
         self.job, self.password, self._token = named(objects, "RayJob"), secrets.token_hex(24), secrets.token_hex(32)
-        self._node = Node(folder, objects, {"postgresql": {"password": self.password}})
+        self._node = Node(folder, objects, {name: {"password": self.password} for name in ("postgresql", "redis")})
         self._name, self._namespace = f"{self.job['metadata']['name']}-abcde", self.job["metadata"]["namespace"]
         self._spec = self.job["spec"]["rayClusterSpec"]
         rendered = {pod.component: pod for pod in pods(objects)}
@@ -65,9 +66,15 @@ class LocalCluster:
             return LocalPod(self._node, rendered[component], host, name)
 
         self.database, self.mlflow = pod("postgresql", "postgresql-0"), pod("mlflow", "mlflow-0")
-        self.head, self.worker = pod("ray-head", f"{self._name}-head"), pod("ray-worker", f"{self._name}-worker")
+        self.redis = pod("redis", "redis-0") if "redis" in rendered else None
+        self.head = pod("ray-head", f"{self._name}-head")
+        labels = [group["template"]["metadata"]["labels"] for group in self._spec["workerGroupSpecs"]]
+        components = [each["app.kubernetes.io/component"] for each in labels]
+        self.workers = [pod(component, f"{self._name}-{component}") for component in components]
         self.submitter = pod("submitter", f"{self.job['metadata']['name']}-submitter")
         self._service("postgresql", self.database)
+        if self.redis is not None:
+            self._service("redis", self.redis)
         self._service("mlflow", self.mlflow)
         self._service(f"{self._name}-head-svc", self.head)
         self._keep_apart()
@@ -75,7 +82,12 @@ class LocalCluster:
     @property
     def pods(self) -> list[LocalPod]:
         """All of them."""
-        return [self.database, self.mlflow, self.head, self.worker, self.submitter]
+        return [self.database, self.mlflow, *([self.redis] if self.redis else []), self.head, *self.workers, self.submitter]
+
+    @property
+    def worker(self) -> LocalPod:
+        """The one that does the work."""
+        return self.workers[0]
 
     def volume(self, name: str) -> Path:
         """The folder behind a claim."""
@@ -86,27 +98,54 @@ class LocalCluster:
         self.database.begin(["sh", "-euc", _POSTGRES])
         self._wait(self.database, self.database.is_ready)
         self.mlflow.begin([*self.mlflow.container["command"], *self.mlflow.container["args"]])
-        self.head.begin(self._start_command(self._spec["headGroupSpec"], ""), self._ray_environment("headgroup", "127.0.0.1"))
-        self._wait(self.head, lambda: head_answers(self.head.host, self._authentication()))
-        service, group = self._address(f"{self._name}-head-svc"), self._spec["workerGroupSpecs"][0]
-        self.worker.begin(self._start_command(group, f"{service}:6379"), self._ray_environment(group["groupName"], service))
-        self._wait(self.worker, lambda: len(self.state("nodes")) == 2)
+        if self.redis is not None:
+            self.begin_redis()
+        self.begin_head()
+        service = self._address(f"{self._name}-head-svc")
+        for pod, group in zip(self.workers, self._spec["workerGroupSpecs"], strict=True):
+            more = self._ray_environment(group["groupName"], service)
+            more |= {"RAY_gcs_rpc_server_reconnect_timeout_s": "600"} if self.redis else {}
+            pod.begin(self._start_command(group, f"{service}:6379"), more)
+        self._wait(self.worker, lambda: len(self.state("nodes")) == 1 + len(self.workers))
         self._wait(self.mlflow, self.mlflow.is_ready)
 
-    def submit(self, job: str) -> tuple[dict[str, Any], str]:
-        """Have a submitter submit the entrypoint and follow it to its end; returns what Ray tells of the job, and its log.
+    def begin_redis(self) -> None:
+        """Start it, or start it again from its volume, and wait until it answers."""
+        self.redis.begin([*self.redis.container["command"], *self.redis.container["args"]])
+        self._wait(self.redis, self.redis.is_ready)
+
+    def begin_head(self) -> None:
+        """Start Ray's head, the first or one in the place of a dead one, and wait until it answers."""
+        more = self._ray_environment("headgroup", "127.0.0.1")
+        group = self._spec["headGroupSpec"]
+        if self.redis is not None:
+            store = self._spec["gcsFaultToleranceOptions"]
+            more |= {"RAY_REDIS_ADDRESS": store["redisAddress"], "REDIS_PASSWORD": self._node.secret(store["redisPassword"])}
+            more |= {"RAY_external_storage_namespace": "uid-of-the-cluster"}
+            group = group | {"rayStartParams": group["rayStartParams"] | {"redis-password": "$REDIS_PASSWORD"}}
+        self.head.begin(self._start_command(group, ""), more)
+        self._wait(self.head, lambda: head_answers(self.head.host, self._authentication()))
+
+    def submit(self, job: str) -> str:
+        """Have a submitter submit the entrypoint, unless that has been done, and follow it to its end; returns its log.
 
         Args:
             job: Its name.
         """
         address = f"http://{self._address(f'{self._name}-head-svc')}:8265"
         follow = f"ray job logs --address {address} --follow {job}"
-        submit = f"ray job submit --address {address} --no-wait --submission-id {job} -- {self.job['spec']['entrypoint'].strip()} ;"
+        resources = self.job["spec"].get("entrypointResources")
+        place = f"--entrypoint-resources {json.dumps(resources)} " if resources else ""
+        entrypoint = self.job["spec"]["entrypoint"].strip()
+        submit = f"ray job submit --address {address} --no-wait --submission-id {job} {place}-- {entrypoint} ;"
         once = f"if ! ray job status --address {address} {job} >/dev/null 2>&1 ; then {submit} fi ; {follow}"
         more = {"PYTHONUNBUFFERED": "1", "RAY_DASHBOARD_ADDRESS": address.removeprefix("http://"), "RAY_JOB_SUBMISSION_ID": job}
         more |= self._authentication()
-        log = self.submitter.ask(["/bin/bash", "-ce", "--", f"until {_HEALTHY % address} ; do sleep 2 ; done ; {once}"], more)
-        return self._asked(f"/api/jobs/{job}"), log
+        return self.submitter.ask(["/bin/bash", "-ce", "--", f"until {_HEALTHY % address} ; do sleep 2 ; done ; {once}"], more)
+
+    def told(self, job: str) -> dict[str, Any]:
+        """What Ray tells of a job."""
+        return self._asked(f"/api/jobs/{job}")
 
     def state(self, kind: str) -> list[dict[str, Any]]:
         """What Ray's State API knows of nodes, actors or tasks, those that have ended too."""

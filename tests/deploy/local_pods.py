@@ -60,6 +60,11 @@ class Node:
     secrets: Mapping[str, Mapping[str, str]]
     names: dict[str, str] = field(default_factory=dict)
 
+    def secret(self, source: Mapping[str, Any]) -> str:
+        """The value behind ``{valueFrom: {secretKeyRef: ...}}``."""
+        reference = source["valueFrom"]["secretKeyRef"]
+        return self.secrets[reference["name"]][reference["key"]]
+
     def claim(self, name: str) -> Path:
         """Folder of the volume behind a claim."""
         return self.folder / "claims" / name
@@ -108,6 +113,13 @@ class LocalPod:
             self.begin(command, more, Path(log.name)).wait()
             return log.read().decode()
 
+    def die(self) -> None:
+        """End at once, with all that is not on a volume that lasts."""
+        self.host.kill()
+        for volume in self.pod.spec.get("volumes", []):
+            if "emptyDir" in volume:
+                shutil.rmtree(self.node.folder / self.name / volume["name"], ignore_errors=True)
+
     def is_ready(self) -> bool:
         """What its readiness probe says. Raises OSError if it connects to a port on which nobody listens."""
         probe = self.container["readinessProbe"]
@@ -123,8 +135,7 @@ class LocalPod:
         for each in self.container.get("envFrom", []):
             found |= named(self.node.objects, "ConfigMap", each["configMapRef"]["name"])["data"]
         for each in self.container.get("env", []):
-            secret = each.get("valueFrom", {}).get("secretKeyRef")
-            found[each["name"]] = self.node.secrets[secret["name"]][secret["key"]] if secret else each["value"]
+            found[each["name"]] = self.node.secret(each) if "valueFrom" in each else each["value"]
         return found
 
     def _setup(self) -> Iterator[str]:

@@ -7,6 +7,7 @@ from tests.deploy.rendered import Pod, pods
 
 EXTERNAL = {
     ("Secret", "postgresql"): "password of the database; base/kustomization.yaml says how to make it",
+    ("Secret", "redis"): "its password, only with components/head-recovery; base/kustomization.yaml says how to make it",
     ("Secret", "object-store"): "keys of the bucket, only with components/object-store; base/kustomization.yaml says how",
     ("PersistentVolume", "corpora"): "made by whoever runs the cluster; examples/",
     ("LocalQueue", "speech"): "Kueue's, made by whoever runs the cluster",
@@ -30,12 +31,20 @@ def references(objects: list[dict[str, Any]]) -> Iterator[tuple[str, str, str]]:
             yield pod.owner, kind, name
     for each in objects:
         owner = f"{each['kind']} {each['metadata']['name']}"
+        if each["kind"] in ("RayJob", "RayCluster"):
+            yield from _of_control_store(owner, each["spec"].get("rayClusterSpec", each["spec"]).get("gcsFaultToleranceOptions"))
         if each["kind"] == "StatefulSet":
             yield owner, "Service", each["spec"]["serviceName"]
         if each["kind"] == "PersistentVolumeClaim" and "volumeName" in each["spec"]:
             yield owner, "PersistentVolume", each["spec"]["volumeName"]
         if queue := each["metadata"].get("labels", {}).get(_QUEUE):
             yield owner, "LocalQueue", queue
+
+
+def _of_control_store(owner: str, options: dict[str, Any] | None) -> Iterator[tuple[str, str, str]]:
+    if options is not None:
+        yield owner, "Service", options["redisAddress"].partition(":")[0]
+        yield owner, "Secret", options["redisPassword"]["valueFrom"]["secretKeyRef"]["name"]
 
 
 def unmounted(pod: Pod) -> list[str]:

@@ -51,7 +51,7 @@ class Pod:
     @property
     def is_ray(self) -> bool:
         """Whether KubeRay makes it from a RayCluster's template, and adds its own to it."""
-        return self.component in ("ray-head", "ray-worker")
+        return self.component in ("ray-head", "ray-driver", "ray-worker")
 
 
 def render(overlay: str) -> list[dict[str, Any]]:
@@ -59,9 +59,9 @@ def render(overlay: str) -> list[dict[str, Any]]:
     return copy.deepcopy(_rendered(overlay))
 
 
-def with_component(name: str) -> list[dict[str, Any]]:
-    """All objects of the overlay gpu, with one more component."""
-    return copy.deepcopy(_rendered_with(name))
+def with_component(*names: str) -> list[dict[str, Any]]:
+    """All objects of the overlay gpu, with more components."""
+    return copy.deepcopy(_rendered_with(names))
 
 
 def named(objects: list[dict[str, Any]], kind: str, name: str | None = None) -> dict[str, Any]:
@@ -96,10 +96,11 @@ def _rendered(overlay: str) -> list[dict[str, Any]]:
 
 
 @functools.cache
-def _rendered_with(component: str) -> list[dict[str, Any]]:
+def _rendered_with(components: tuple[str, ...]) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         way = os.path.relpath(KUBERNETES.resolve(), Path(folder).resolve())  # kustomize takes no absolute path
-        lines = [f"resources: [{way}/overlays/gpu]", f"components: [{way}/components/{component}]"]
+        listed = ", ".join(f"{way}/components/{component}" for component in components)
+        lines = [f"resources: [{way}/overlays/gpu]", f"components: [{listed}]"]
         (Path(folder) / "kustomization.yaml").write_text("\n".join(lines))
         return _kustomize(Path(folder))
 

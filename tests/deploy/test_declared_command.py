@@ -73,8 +73,13 @@ def cluster(objects, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first(cluster):
-    """What Ray tells of the job, and its log."""
-    return cluster.submit(f"{cluster.job['metadata']['name']}-first")
+    return submitted(cluster, "first")
+
+
+def submitted(cluster, name):
+    """What Ray tells of a job that has been followed to its end, and its log."""
+    log = cluster.submit(name)
+    return cluster.told(name), log
 
 
 def computed(cluster):
@@ -88,7 +93,7 @@ def computed(cluster):
 def second(cluster, first):
     """The same of a second submission, with what was computed before and after it."""
     before = computed(cluster)
-    return *cluster.submit(f"{cluster.job['metadata']['name']}-second"), before, computed(cluster)
+    return *submitted(cluster, "second"), before, computed(cluster)
 
 
 def test_the_command_of_the_rayjob_ends_well_and_its_log_holds_the_table(cluster, first):

@@ -7,6 +7,7 @@ from tests.deploy.selecting import may_leave, may_talk
 
 ALL = pytest.mark.parametrize("overlay", OVERLAYS)
 HEAD, WORKER, SUBMITTER, MLFLOW, DATABASE = "ray-head", "ray-worker", "submitter", "mlflow", "postgresql"
+DRIVER, REDIS = "ray-driver", "redis"
 STRANGER = "somebody-elses"
 ALLOWED = [
     (HEAD, WORKER, 30001),
@@ -28,8 +29,8 @@ DENIED = [
 ]
 
 
-def labels(component):
-    ours = {pod.component: pod.labels for pod in pods(render("gpu"))}
+def labels(component, overlay="gpu"):
+    ours = {pod.component: pod.labels for pod in pods(render(overlay))}
     return ours.get(component, {"app.kubernetes.io/component": component})
 
 
@@ -40,6 +41,18 @@ def test_what_a_sweep_needs_is_allowed_and_nothing_else(overlay):
     assert [way for way in ways if not may_talk(objects, *way)] == []
     ways = [(labels(source), labels(target), port) for source, target, port in DENIED]
     assert [way for way in ways if may_talk(objects, *way)] == []
+
+
+def test_heads_alone_reach_redis_and_of_ray_the_drivers_alone_mlflow():
+    objects = render("spot")
+    for port, target, sources in ((6379, REDIS, {HEAD}), (5000, MLFLOW, {DRIVER})):
+        reaching = {pod.component for pod in pods(objects) if may_talk(objects, pod.labels, labels(target, "spot"), port)}
+        assert reaching == sources
+    assert not may_talk(objects, labels(STRANGER), labels(REDIS, "spot"), 6379)
+    for other in (HEAD, WORKER):
+        pair = labels(DRIVER, "spot"), labels(other, "spot")
+        assert may_talk(objects, *pair, 45123)
+        assert may_talk(objects, *reversed(pair), 45123)
 
 
 @ALL

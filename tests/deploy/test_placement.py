@@ -1,10 +1,12 @@
 """What runs on which nodes, in the overlays for preemptible nodes and for queues."""
 
+import json
+
 import pytest
 
 from orchestrator.execution.autoscaler import limits_of_config
 from tests.deploy.policies import quantity
-from tests.deploy.rendered import OVERLAYS, named, pods, render
+from tests.deploy.rendered import OVERLAYS, named, pods, render, with_component
 from tests.deploy.selecting import may_run_on
 
 PREEMPTIBLE = {
@@ -30,7 +32,7 @@ def test_workers_alone_run_on_preemptible_nodes(node):
 @pytest.mark.parametrize("node", LASTING.values(), ids=LASTING)
 def test_everything_but_workers_runs_on_lasting_nodes(node):
     allowed = {pod.component for pod in pods(render("spot")) if may_run_on(pod.spec, node)}
-    assert allowed == {"ray-head", "submitter", "mlflow", "postgresql"}
+    assert allowed == {"ray-head", "ray-driver", "submitter", "mlflow", "postgresql", "redis"}
 
 
 def test_workers_tolerate_the_taints_of_preemptible_nodes_and_of_gpus():
@@ -42,16 +44,42 @@ def test_workers_tolerate_the_taints_of_preemptible_nodes_and_of_gpus():
     }
 
 
+def ray_clusters(overlay):
+    """The specs of Ray's clusters."""
+    specs = [each["spec"] for each in render(overlay) if each["kind"] in ("RayJob", "RayCluster")]
+    return [spec.get("rayClusterSpec", spec) for spec in specs]
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_no_stage_runs_beside_the_driver_and_gpus_are_the_workers_alone(overlay):
-    for each in render(overlay):
-        if each["kind"] in ("RayJob", "RayCluster"):
-            head = each["spec"].get("rayClusterSpec", each["spec"])["headGroupSpec"]
-            assert head["resources"]["CPU"] == "0"
-            assert int(head["resources"]["driver"]) > 0
+    for cluster in ray_clusters(overlay):
+        head, groups = cluster["headGroupSpec"], cluster["workerGroupSpecs"]
+        assert head["resources"]["CPU"] == "0"
+        drivers = [each for each in (head, *groups) if int(each.get("resources", {}).get("driver", 0))]
+        assert [each["resources"]["CPU"] for each in drivers] == ["0"]
     limits = {pod.component: pod.spec["containers"][0]["resources"]["limits"] for pod in pods(render(overlay))}
     with_gpus = {component for component, limit in limits.items() if "nvidia.com/gpu" in limit}
     assert with_gpus == (set() if overlay == "laptop" else {"ray-worker"})
+
+
+def test_where_a_sweep_is_to_outlive_its_head_its_process_and_its_trials_are_not_on_it():
+    job = named(render("spot"), "RayJob")
+    cluster = job["spec"]["rayClusterSpec"]
+    assert cluster["gcsFaultToleranceOptions"]["redisAddress"] == "redis:6379"
+    assert json.loads(job["spec"]["entrypointResources"]) == {"driver": 1}
+    assert "driver" not in cluster["headGroupSpec"]["resources"]
+    (drivers,) = [group for group in cluster["workerGroupSpecs"] if "driver" in group.get("resources", {})]
+    assert drivers["replicas"] == drivers["minReplicas"] == drivers["maxReplicas"] == 1
+
+
+def test_the_pod_of_the_drivers_has_what_the_head_has_be_it_added_before_or_after():
+    cluster = named(with_component("head-recovery", "object-store"), "RayJob")["spec"]["rayClusterSpec"]
+    head, drivers = cluster["headGroupSpec"]["template"]["spec"], cluster["workerGroupSpecs"][1]["template"]["spec"]
+    assert head["volumes"] == drivers["volumes"]
+    assert {"corpora"} < {volume["name"] for volume in drivers["volumes"]}
+    assert {"secretRef": {"name": "object-store"}} in drivers["containers"][0]["envFrom"]
+    for field in ("image", "envFrom", "volumeMounts", "securityContext"):
+        assert head["containers"][0][field] == drivers["containers"][0][field]
 
 
 def test_a_queued_sweep_waits_for_all_its_workers_at_once():
@@ -80,13 +108,11 @@ def test_rays_autoscaler_and_the_sweep_read_the_same_from_the_template(overlay, 
 
 @pytest.mark.parametrize("overlay", [name for name in OVERLAYS if name != "kueue"])
 def test_elsewhere_workers_come_and_go_with_the_work(overlay):
-    for each in render(overlay):
-        if each["kind"] in ("RayJob", "RayCluster"):
-            cluster = each["spec"].get("rayClusterSpec", each["spec"])
-            assert cluster["enableInTreeAutoscaling"]
-            assert cluster["autoscalerOptions"]["version"] == "v2"
-            for group in cluster["workerGroupSpecs"]:
-                assert group["minReplicas"] == 0 < group["maxReplicas"]
+    for cluster in ray_clusters(overlay):
+        assert cluster["enableInTreeAutoscaling"]
+        assert cluster["autoscalerOptions"]["version"] == "v2"
+        for group in cluster["workerGroupSpecs"]:
+            assert group["groupName"] == "drivers" or group["minReplicas"] == 0 < group["maxReplicas"]
 
 
 def test_a_laptop_needs_no_more_than_a_laptop_has():
