@@ -1,6 +1,7 @@
 """Files of a store, wherever it lies: no reader ever sees half of a file, or half of a folder that has the marker.
 
-On a local file system a folder appears by one rename. An object store has no rename: there every copy of a folder is written beside
+On a local file system a folder appears by one rename, after its files have reached the disk: a power cut leaves all of it or
+nothing. An object store has no rename: there every copy of a folder is written beside
 the others under a name of its own, and the marker, written last, names the one that counts. So of two that write the same folder
 at once none leaves a mixture, and one that is killed leaves nothing that anybody reads.
 """
@@ -184,6 +185,7 @@ class StoreFiles:
         aside = file.with_name(f"{file.name}.{uuid.uuid4().hex}")
         try:
             aside.write_bytes(content)
+            _reach_disk(aside)
             os.replace(aside, file)
         except BaseException:
             aside.unlink(missing_ok=True)  # of a full disk it takes the last room
@@ -240,6 +242,9 @@ class StoreFiles:
         if target.exists() and not (target / MARKER).exists():  # half removed by a process that was killed
             self._discard(target)
         folder.chmod(0o755)  # mkdtemp makes it private; colleagues share the store
+        for path in (*folder.rglob("*"), folder):
+            if not path.is_symlink():
+                _reach_disk(path)
         try:
             os.rename(folder, target)
         except OSError:
@@ -289,3 +294,15 @@ class StoreFiles:
                 error.errno,
                 full,
             ) from error
+
+
+def _reach_disk(path: Path) -> None:
+    """Wait until a file's contents, or the names in a folder, would outlast a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # of folders some file systems do not know it
+            raise
+    finally:
+        os.close(descriptor)

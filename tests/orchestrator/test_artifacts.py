@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from pathlib import Path
 
 import fsspec
 import pytest
@@ -251,6 +252,30 @@ def test_a_document_that_is_being_written_is_not_listed_and_none_is_read_half(tm
     monkeypatch.setattr("os.replace", look_and_replace)
     store.write_document("notes/a.json", "new")
     assert (seen, store.read_document("notes/a.json")) == ([(["notes/a.json"], b"old")], b"new")
+
+
+def test_results_and_documents_have_reached_the_disk_when_they_appear(tmp_path, monkeypatch):
+    reached, appeared = set(), []
+
+    def fsync(descriptor, real=os.fsync):
+        real(descriptor)
+        reached.add(os.fstat(descriptor).st_ino)
+
+    def watched(move):
+        def appear(source, target):
+            assert {path.stat().st_ino for path in (Path(source), *Path(source).rglob("*"))} <= reached
+            appeared.append(Path(target).name)
+            move(source, target)
+
+        return appear
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "rename", watched(os.rename))
+    monkeypatch.setattr(os, "replace", watched(os.replace))
+    store = ArtifactStore(tmp_path)
+    write(store)
+    store.write_document("searches/x.json", "{}")
+    assert appeared == [NAME.rpartition("/")[2], "x.json"]
 
 
 def test_an_unknown_kind_of_store_is_refused():
