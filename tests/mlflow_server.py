@@ -13,12 +13,15 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""Environment of a server that does what it is asked and no more: no second process for jobs that nobody gives it."""
+
 
 def serve(port: int, folder: Path, store: str, *options: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen:
     """Start a server, in a group of processes of its own; its files and its log lie in ``folder``."""
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1", *options]
     places = ["--backend-store-uri", store, "--artifacts-destination", str(folder / "artifacts")]
-    known = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", **(environment or {})}
+    known = {**os.environ, **QUIET, **(environment or {})}
     with (folder / "server.log").open("a") as log:
         return subprocess.Popen([*command, *places], stdout=log, stderr=log, cwd=folder, env=known, start_new_session=True)
 

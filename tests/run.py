@@ -1,5 +1,5 @@
-"""The whole suite as five processes side by side: tests on a Ray cluster and on several hosts, which mostly wait, of corpora, of
-stages, and all others.
+"""The whole suite as five processes side by side: tests on a Ray cluster and on several hosts, which mostly wait, of corpora and
+whole studies, of stages, and all others: about as long each.
 
     python tests/run.py [pytest's options]
 
@@ -22,13 +22,14 @@ from typing import BinaryIO
 LIMIT = 60 * 60  # seconds
 _ROOT = Path(__file__).parent.parent
 _OF_CORPORA = ("tests/trainables/corpora", "tests/trainables/leakage")
+_OF_STUDIES = "tests/orchestrator/test_every_study.py"
 _ON_HOSTS = "tests/cluster"
 # To look for them in all files would import everything, which takes half a minute of computing.
 _ON_RAY = sorted(str(file.relative_to(_ROOT)) for file in (_ROOT / "tests").rglob("test_*.py") if "mark.ray" in file.read_text())
 SHARES = {
     "of stages": ["-m", "not ray and not slow", "tests/trainables", *(f"--ignore={folder}" for folder in _OF_CORPORA)],
-    "of corpora": ["-m", "not ray and not slow", *_OF_CORPORA],
-    "of sweeps and tables": ["-m", "not ray and not slow", "tests", "--ignore=tests/trainables"],
+    "of corpora and whole studies": ["-m", "not ray and not slow", *_OF_CORPORA, _OF_STUDIES],
+    "of sweeps and tables": ["-m", "not ray and not slow", "tests", "--ignore=tests/trainables", f"--ignore={_OF_STUDIES}"],
     "on a Ray cluster": ["-m", "ray and not slow", *(file for file in _ON_RAY if not file.startswith(_ON_HOSTS))],
     "on several hosts": ["-m", "ray and not slow", _ON_HOSTS],
 }

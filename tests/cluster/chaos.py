@@ -22,6 +22,7 @@ from pathlib import Path
 
 from orchestrator.search.history import SearchTrial
 from tests.cluster.hosts import Host, Network, head_answers, network
+from tests.mlflow_server import QUIET
 
 KINDS = (
     "kill_worker",
@@ -118,7 +119,7 @@ class Cluster:
         command = [sys.executable, "-m", "mlflow", "server", "--host", self.tracking.address, "--port", str(_MLFLOW_PORT)]
         command += ["--backend-store-uri", f"sqlite:///{data}/mlflow.db", "--artifacts-destination", str(data / "artifacts")]
         command += ["--workers", "1", "--allowed-hosts", "*"]
-        self.tracking.start(command, self.environment | {"MLFLOW_DISABLE_TELEMETRY": "true"}, self.folder / "mlflow.log")
+        self.tracking.start(command, self.environment | QUIET, self.folder / "mlflow.log")
 
     def wait_for_tracking(self) -> None:
         """Until the MLflow server answers."""

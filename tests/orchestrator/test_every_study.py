@@ -25,6 +25,8 @@ TABLES = [name for name in study_names() if find_search(name) is None]
 CURVES = [name for name in TABLES if hasattr(study_module(name), "CURVE")]
 SLOW = {
     "reclr_top_k",
+    "reclr_temperature",
+    "reclr_iemocap",
     "supcon_cross_corpus",
     "supcon_corpora",
     "supcon_temperature",
@@ -35,6 +37,7 @@ SLOW = {
     "supcon_cpc_encoder",
     "cpc_own_encoder",
     "cpc_iemocap",
+    "cpc_representation",
     "cpc_negatives",
     "cpc_steps",
     "cpc_unlabelled",
@@ -46,9 +49,9 @@ SLOW = {
     "cbam_severity",
     "cbam_own_speech",
 }
-"""More sweeps of one setting of the stages of a study that stays: reclr_temperature, supcon_similarity, cpc_msp_podcast or
-climate_emotion_features; the rows of cpc_msp_podcast and cbam_algorithms in folds, of four classes, or once more for each of many
-cells; and tables on an encoder of their own, with epochs that the study sets and no scale can lower."""
+"""More sweeps of one setting of the stages of a study that stays: reclr_lambda, supcon_similarity, cpc_msp_podcast or
+climate_emotion_features; the rows of reclr_mosei, cpc_msp_podcast and cbam_algorithms in folds, of four classes, as pictures, or
+once more for each of many cells; and tables on an encoder of their own, with epochs that the study sets and no scale can lower."""
 
 
 @pytest.fixture(scope="module")
