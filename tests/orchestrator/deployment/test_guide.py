@@ -40,8 +40,9 @@ def test_the_operator_is_of_the_version_whose_rules_are_kept():
     assert f"({installed}" in rules.__doc__
 
 
-def test_the_secret_that_it_makes_is_the_one_that_is_needed(launched, capsys):
-    launched("--dry-run", "--overlay", "laptop")
+@pytest.mark.parametrize("overlay", ["laptop", "spot"])
+def test_the_secrets_that_it_makes_are_those_that_are_needed(launched, capsys, overlay):
+    launched("--dry-run", "--overlay", overlay)
     wanted = cluster.secrets_of(yaml.safe_load_all(capsys.readouterr().out))
     made = dict(re.findall(r"create secret generic (\w+) --from-literal=(\w+)", GUIDE))
     assert {name: keys for name, keys in wanted.items() if made.get(name) not in keys} == {}
