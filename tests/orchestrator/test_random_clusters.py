@@ -1,6 +1,8 @@
 """Sweeps of toy stages on clusters of random shapes: what can be run ends, what cannot is refused, and nothing of it is left.
 
-The ordinary suite tries what must be refused; ``pytest -m slow tests/orchestrator/test_random_clusters.py`` tries the rest.
+The ordinary suite tries what must be refused; the rest takes half an hour on 2 cores:
+
+    python -m pytest -m slow -o faulthandler_timeout=0 tests/orchestrator/test_random_clusters.py
 """
 
 import shutil
@@ -52,6 +54,7 @@ def test_what_no_node_has_is_refused_in_seconds_with_the_missing_resource_named(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2 * 3600)
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate])
 @given(shape=shapes, sweep=sweeps, ending=endings)
 def test_on_any_cluster_what_fits_ends_what_does_not_is_refused_and_nothing_is_left(cluster, empty_store, shape, sweep, ending):
