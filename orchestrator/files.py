@@ -1,9 +1,9 @@
 """Files of a store, wherever it lies: no reader ever sees half of a file, or half of a folder that has the marker.
 
 On a local file system a folder appears by one rename, after its files have reached the disk: a power cut leaves all of it or
-nothing. An object store has no rename: there every copy of a folder is written beside
-the others under a name of its own, and the marker, written last, names the one that counts. So of two that write the same folder
-at once none leaves a mixture, and one that is killed leaves nothing that anybody reads.
+nothing. An object store has no rename: there every copy of a folder is written beside the others under a name of its own, and the
+marker, written last, names the one that counts. So of two that write the same folder at once none leaves a mixture, and one that is
+killed leaves nothing that anybody reads.
 """
 
 from __future__ import annotations

@@ -50,12 +50,11 @@ print("RUNS", json.dumps({name: [run.info.status for run in runs] for name, runs
 """
 
 
-@pytest.fixture(scope="module")
-def objects(tmp_path_factory):
-    """What a launch on a laptop prints whose pods have corpora."""
-    folder = tmp_path_factory.mktemp("overlay").resolve()
-    way = os.path.relpath(KUBERNETES.resolve(), folder)  # kustomize takes no absolute path
-    (folder / "kustomization.yaml").write_text(f"resources: [{way}/overlays/laptop]\ncomponents: [{way}/components/corpora]\n")
+def launched(folder, *components):
+    """What a launch on a laptop prints, with more components; the overlay is written into a folder."""
+    way = os.path.relpath(KUBERNETES.resolve(), folder.resolve())  # kustomize takes no absolute path
+    listed = ", ".join(f"{way}/components/{name}" for name in components)
+    (folder / "kustomization.yaml").write_text(f"resources: [{way}/overlays/laptop]\ncomponents: [{listed}]\n")
     command = [sys.executable, "-m", "orchestrator.launch", *SWEEP, "--overlay", str(folder), "--dry-run"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "KUBECONFIG": os.devnull})
     assert done.returncode == 0, done.stderr
@@ -63,7 +62,8 @@ def objects(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def cluster(objects, tmp_path_factory):
+def cluster(tmp_path_factory):
+    objects = launched(tmp_path_factory.mktemp("overlay"), "corpora")
     with network() as net:
         made = LocalCluster(net, tmp_path_factory.mktemp("cluster"), objects)
         write_tiny_corpora(made.volume("corpora")).parent.chmod(0o755)

@@ -7,22 +7,17 @@ Five minutes. It needs what ``test_declared_command.py`` needs, and a ``redis-se
 as on a real cluster it has its name.
 """
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.cluster.hosts import ROOT, network
+from tests.cluster.hosts import network
 from tests.deploy.local_cluster import LocalCluster
-from tests.deploy.rendered import KUBERNETES
-from tests.deploy.test_declared_command import SWEEP, why_not
+from tests.deploy.test_declared_command import launched, why_not
 from tests.tiny_corpora import write_tiny_corpora
 
 story = why_not() or ("" if shutil.which("redis-server") else "there is no redis-server")
@@ -36,15 +31,9 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("overlay").resolve()
-    way = os.path.relpath(KUBERNETES.resolve(), folder)  # kustomize takes no absolute path
-    parts = ", ".join(f"{way}/components/{name}" for name in ("corpora", "head-recovery"))
-    (folder / "kustomization.yaml").write_text(f"resources: [{way}/overlays/laptop]\ncomponents: [{parts}]\n")
-    command = [sys.executable, "-m", "orchestrator.launch", *SWEEP, "--overlay", str(folder), "--dry-run"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "KUBECONFIG": os.devnull})
-    assert done.returncode == 0, done.stderr
+    objects = launched(tmp_path_factory.mktemp("overlay"), "corpora", "head-recovery")
     with network() as net:
-        made = LocalCluster(net, tmp_path_factory.mktemp("cluster"), list(yaml.safe_load_all(done.stdout)))
+        made = LocalCluster(net, tmp_path_factory.mktemp("cluster"), objects)
         write_tiny_corpora(made.volume("corpora")).parent.chmod(0o755)
         made.begin()
         yield made
