@@ -88,6 +88,11 @@ def _blind(nodes: Sequence[Mapping[str, Any]], sign: Path) -> list[str]:
     return blind
 
 
+def keeps_drivers_apart() -> bool:
+    """Whether the cluster offers the resource ``driver`` where nodes stay, because its workers come and go."""
+    return bool(ray.cluster_resources().get("driver"))
+
+
 def current_shape(limits: Limits | None = None) -> ClusterShape:
     """The living nodes that take work, and what the autoscaler may add to them.
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import ray
 
 from orchestrator.execution.autoscaler import NONE as NO_LIMITS
-from orchestrator.execution.cluster import current_shape
+from orchestrator.execution.cluster import current_shape, keeps_drivers_apart
 from orchestrator.execution.ledger import LEASE_SECONDS, Ledger
 from orchestrator.execution.ledger_snapshot import Snapshot
 from orchestrator.execution.namespace import APART, NAMESPACE
@@ -143,6 +143,7 @@ class LedgerActor:
 def make_ledger(store: str) -> ray.actor.ActorHandle:
     """Start the ledger of this store, or find the one that another sweep has started. It comes back if its node dies."""
     options = {"max_concurrency": 10_000, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": "DEFAULT"}
+    options |= {"resources": {"driver": 0.0001}} if keeps_drivers_apart() else {}
     return ray.remote(LedgerActor).options(name=_ledger_name(store), get_if_exists=True, **APART, **options).remote()
 
 

@@ -19,6 +19,7 @@ from ray import tune
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.beside import beside
 from orchestrator.delivery import deliver_stage, stage_record
+from orchestrator.execution.cluster import keeps_drivers_apart
 from orchestrator.execution.failures import GivenUp, StageFailed
 from orchestrator.execution.job import StageJob
 from orchestrator.execution.ledger import LEASE_SECONDS
@@ -38,10 +39,10 @@ DRIVER_FAILURES = 20
 def driver_resources() -> dict[str, float]:
     """What a trial's driver takes beside its stages: next to nothing.
 
-    A cluster whose workers come and go offers ``driver`` where nodes stay, as ``deploy/kubernetes`` has it on the head, which has
-    no CPUs for stages. There a driver neither dies with a worker nor keeps an idle one alive.
+    A cluster whose workers come and go offers ``driver`` where nodes stay, as ``deploy/kubernetes`` has it on nodes that have no
+    CPUs for stages. There a driver neither dies with a worker nor keeps an idle one alive.
     """
-    return {"driver" if ray.cluster_resources().get("driver") else "cpu": 0.0001}
+    return {"driver" if keeps_drivers_apart() else "cpu": 0.0001}
 
 
 class WhenStopped(tune.Stopper):

@@ -103,3 +103,10 @@ def test_the_job_ends_well_in_the_process_that_began_it_and_makes_its_table(reco
 def test_what_was_published_before_is_not_computed_again(cluster, recovered):
     (before, _), (between, _) = recovered[2:]
     assert before.items() <= between.items() < published(cluster).items()
+
+
+def test_whatever_must_outlive_the_head_and_workers_is_on_the_pod_of_the_drivers(cluster, recovered):
+    (drivers,) = [node["node_id"] for node in cluster.state("nodes") if node["resources_total"].get("driver")]
+    actors = cluster.state("actors")
+    assert {actor["class_name"] for actor in actors} >= {"ImplicitFunc", "TrackerActor", "LedgerActor"}
+    assert {actor["node_id"] for actor in actors} == {drivers}
