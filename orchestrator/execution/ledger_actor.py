@@ -141,7 +141,9 @@ class LedgerActor:
 
 
 def make_ledger(store: str) -> ray.actor.ActorHandle:
-    """Start the ledger of this store, or find the one that another sweep has started. It comes back if its node dies."""
+    """Start the ledger of this store, or find the one that another sweep has started. It comes back if its node dies,
+    and is where nodes stay if the cluster says which do.
+    """
     options = {"max_concurrency": 10_000, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": "DEFAULT"}
     options |= {"resources": {"driver": 0.0001}} if keeps_drivers_apart() else {}
     return ray.remote(LedgerActor).options(name=_ledger_name(store), get_if_exists=True, **APART, **options).remote()
